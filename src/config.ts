@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { AppError, type ErrorDetail } from './platform/errors.ts';
+
+interface Setting {
+  readonly name: string;
+  readonly fallback: string;
+  readonly help: string;
+  /** Answers a complaint, or null when the value is good. */
+  readonly check?: (value: string) => string | null;
+  readonly secret?: boolean;
+}
+
+const isPort = (value: string): string | null => (/^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? null : 'must be a port number from 0 to 65535');
+const isCount = (value: string): string | null => (/^[1-9]\d{0,6}$/.test(value) ? null : 'must be a whole number above 0');
+const isFlag = (value: string): string | null => (/^(true|false)$/.test(value) ? null : 'must be true or false');
+const isUrlOf = (protocols: readonly string[]) => (value: string): string | null =>
+  value === '' || (URL.canParse(value) && protocols.includes(new URL(value).protocol)) ? null : `must be a URL that starts with ${protocols.join(' or ')}//`;
+
+/** Every setting of the product: an environment variable each, with its default. `credenza config` lists them. */
+export const SETTINGS = [
+  { name: 'PORT', fallback: '3000', help: 'Port of the web server; 0 takes any free one.', check: isPort },
+  { name: 'HOST', fallback: '127.0.0.1', help: 'Address the web server listens on.' },
+  { name: 'PUBLIC_URL', fallback: '', help: 'Address that links in mails start with; default http://HOST:PORT.', check: isUrlOf(['http:', 'https:']) },
+  { name: 'DATABASE_URL', fallback: '', help: 'A PostgreSQL of 15 or newer; empty starts the embedded one in CREDENZA_DATA.', check: isUrlOf(['postgres:', 'postgresql:']), secret: true },
+  { name: 'DATABASE_SCHEMA', fallback: 'credenza', help: 'PostgreSQL schema that holds this plan (tenant).', check: (v: string) => (/^[a-z][a-z0-9_]{0,40}$/.test(v) ? null : 'must be lower-case letters, digits and _') },
+  { name: 'DATABASE_POOL', fallback: '10', help: 'Connections of a process to the database.', check: isCount },
+  { name: 'CREDENZA_DATA', fallback: '.data', help: 'Data directory of the embedded PostgreSQL.' },
+  { name: 'CREDENZA_METADATA', fallback: '', help: 'Package directories laid over the shipped metadata, separated by commas.' },
+  { name: 'SMTP_URL', fallback: '', help: 'Where mail is sent (smtp://user:password@host:587); empty keeps mail as captured.', check: isUrlOf(['smtp:', 'smtps:']), secret: true },
+  { name: 'SMTP_LISTEN_PORT', fallback: '', help: 'Port of the inbound SMTP listener; empty = none.', check: (v: string) => (v === '' ? null : isPort(v)) },
+  { name: 'MAIL_FROM', fallback: 'Network Operations <network@plan.example>', help: 'Sender of outgoing mail.' },
+  { name: 'MAIL_DOMAIN', fallback: 'plan.example', help: 'Domain of Message-IDs and of inbound mailbox addresses.' },
+  { name: 'PLAN_NAME', fallback: 'Example Health Plan', help: 'Name of the health plan in mails and pages.' },
+  { name: 'PLAN_ADDRESS', fallback: '1 Example Street, Springfield, MA 01101', help: 'Postal address in campaign mail.' },
+  { name: 'PLAN_PHONE', fallback: '+1 413 555 0100', help: 'Phone number in acknowledgements.' },
+  { name: 'LOG_LEVEL', fallback: 'info', help: 'trace, debug, info, warn, error or silent.', check: (v: string) => (/^(trace|debug|info|warn|error|silent)$/.test(v) ? null : 'must be trace, debug, info, warn, error or silent') },
+  { name: 'WORKER', fallback: 'true', help: 'Whether `start` also runs the worker and scheduler.', check: isFlag },
+] as const satisfies readonly Setting[];
+
+export type SettingName = (typeof SETTINGS)[number]['name'];
+
+export interface Config {
+  readonly port: number;
+  readonly host: string;
+  readonly publicUrl: string;
+  readonly databaseUrl: string | null;
+  readonly schema: string;
+  readonly poolSize: number;
+  readonly dataDirectory: string;
+  readonly packages: readonly string[];
+  readonly smtpUrl: string | null;
+  readonly smtpListenPort: number | null;
+  readonly mailFrom: string;
+  readonly mailDomain: string;
+  readonly planName: string;
+  readonly planAddress: string;
+  readonly planPhone: string;
+  readonly logLevel: string;
+  readonly worker: boolean;
+  /** Value and source of every setting, secrets masked: for `credenza config`. */
+  readonly listing: readonly { readonly name: SettingName; readonly value: string; readonly source: 'environment' | '.env' | 'default'; readonly help: string }[];
+}
+
+function readDotEnv(directory: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  let text: string;
+  try {
+    text = readFileSync(join(directory, '.env'), 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return found;
+    throw error;
+  }
+  for (const line of text.split(/\r?\n/)) {
+    const match = /^\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=\s*(.*?)\s*$/.exec(line);
+    if (match?.[1] !== undefined) found.set(match[1], (match[2] ?? '').replace(/^(["'])(.*)\1$/, '$2'));
+  }
+  return found;
+}
+
+/**
+ * Reads the environment once (`.env` of `directory` honoured, the environment wins).
+ * @throws AppError config_invalid with every wrong setting at once
+ */
+export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directory = process.cwd()): Config {
+  const dotEnv = readDotEnv(directory);
+  const errors: ErrorDetail[] = [];
+  const listing = SETTINGS.map((setting) => {
+    const fromEnvironment = environment[setting.name];
+    const fromFile = dotEnv.get(setting.name);
+    const value = fromEnvironment ?? fromFile ?? setting.fallback;
+    const complaint = 'check' in setting ? setting.check(value) : null;
+    if (complaint !== null) errors.push({ pointer: `/${setting.name}`, code: 'invalid', detail: `${setting.name} ${complaint}.`, fix: setting.help });
+    const source = fromEnvironment !== undefined ? ('environment' as const) : fromFile !== undefined ? ('.env' as const) : ('default' as const);
+    return { name: setting.name, value, source, help: setting.help };
+  });
+  if (errors.length > 0) throw new AppError('config_invalid', errors.map((entry) => entry.detail).join(' '), { errors });
+  const get = (name: SettingName): string => listing.find((entry) => entry.name === name)?.value ?? '';
+  const secrets = new Set<string>(SETTINGS.filter((setting) => 'secret' in setting).map((setting) => setting.name));
+  return {
+    port: Number(get('PORT')),
+    host: get('HOST'),
+    publicUrl: get('PUBLIC_URL') || `http://${get('HOST')}:${get('PORT')}`,
+    databaseUrl: get('DATABASE_URL') || null,
+    schema: get('DATABASE_SCHEMA'),
+    poolSize: Number(get('DATABASE_POOL')),
+    dataDirectory: resolve(directory, get('CREDENZA_DATA')),
+    packages: get('CREDENZA_METADATA').split(',').filter((entry) => entry !== ''),
+    smtpUrl: get('SMTP_URL') || null,
+    smtpListenPort: get('SMTP_LISTEN_PORT') === '' ? null : Number(get('SMTP_LISTEN_PORT')),
+    mailFrom: get('MAIL_FROM'),
+    mailDomain: get('MAIL_DOMAIN'),
+    planName: get('PLAN_NAME'),
+    planAddress: get('PLAN_ADDRESS'),
+    planPhone: get('PLAN_PHONE'),
+    logLevel: get('LOG_LEVEL'),
+    worker: get('WORKER') === 'true',
+    listing: listing.map((entry) => ({ ...entry, value: secrets.has(entry.name) && entry.value !== '' ? '(set)' : entry.value })),
+  };
+}

@@ -1,0 +1,83 @@
+import knexFactory, { type Knex } from 'knex';
+import pg from 'pg';
+
+/** PostgreSQL's SQLSTATE codes that the product reacts to. */
+export const SQLSTATE = {
+  uniqueViolation: '23505',
+  foreignKeyViolation: '23503',
+  notNullViolation: '23502',
+  checkViolation: '23514',
+  exclusionViolation: '23P01',
+  serializationFailure: '40001',
+  deadlockDetected: '40P01',
+  lockNotAvailable: '55P03',
+  queryCanceled: '57014',
+  undefinedColumn: '42703',
+  undefinedTable: '42P01',
+} as const;
+
+// Instants, days and decimals stay text: a Date drops microseconds and a number drops digits (architecture.md, 3).
+for (const oid of [1082, 1114, 1184, 1700, 20]) pg.types.setTypeParser(oid, (text: string) => text);
+
+export interface DbOptions {
+  readonly url: string;
+  /** The tenant's schema: every table of the product is named with it. */
+  readonly schema: string;
+  readonly poolSize: number;
+  readonly statementTimeoutMs: number;
+  readonly applicationName?: string;
+}
+
+/** Opens a pool. Close it with `db.destroy()`. */
+export function openDb(options: DbOptions): Knex {
+  const db = knexFactory({
+    client: 'pg',
+    connection: {
+      connectionString: options.url,
+      application_name: options.applicationName ?? 'credenza',
+      statement_timeout: options.statementTimeoutMs,
+      options: '-c timezone=UTC -c datestyle=ISO',
+    },
+    pool: { min: 0, max: options.poolSize, acquireTimeoutMillis: 15_000 },
+  });
+  db.userParams = { schema: options.schema };
+  return db;
+}
+
+/** The SQLSTATE of a driver error, or undefined. */
+export function sqlState(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+const RETRIED: readonly string[] = [SQLSTATE.serializationFailure, SQLSTATE.deadlockDetected];
+
+/**
+ * Runs `work` in one transaction; joins when `db` already is one. Serialisation failures and deadlocks are tried
+ * again, at most five times (quality.md, 4): `work` must have no effect outside the database.
+ */
+export async function inTransaction<T>(db: Knex, work: (tx: Knex.Transaction) => Promise<T>): Promise<T> {
+  if (isTransaction(db)) return work(db);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await db.transaction(work);
+    } catch (error) {
+      const state = sqlState(error);
+      if (state === undefined || !RETRIED.includes(state) || attempt >= 5) throw error;
+    }
+  }
+}
+
+/** True when this handle already is a transaction. */
+export function isTransaction(db: Knex): db is Knex.Transaction {
+  return 'isTransaction' in db && db.isTransaction === true;
+}
+
+const INSTANT = /^(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?(?:\+00(?::?00)?|Z)$/;
+
+/** PostgreSQL's text of a timestamptz (in UTC) to RFC 3339 with milliseconds. */
+export function toRfc3339(text: string): string {
+  const match = INSTANT.exec(text);
+  if (match === null) throw new RangeError(`Not a UTC instant: ${text}`);
+  return `${match[1] ?? ''}T${match[2] ?? ''}.${(match[3] ?? '').padEnd(3, '0').slice(0, 3)}Z`;
+}

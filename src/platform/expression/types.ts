@@ -1,0 +1,120 @@
+import type { Instant, PlainDate } from '../clock.ts';
+import type { Sql } from '../sql.ts';
+
+/** Types of expressions. Integers and decimals are one exact decimal type. */
+export type ExprType =
+  | { readonly kind: 'text' | 'number' | 'boolean' | 'date' | 'instant' | 'duration' | 'json' | 'null' | 'uuid' }
+  | { readonly kind: 'list'; readonly of: ExprType }
+  | { readonly kind: 'record'; readonly object: string }
+  /** A fixed set of members, as given by `policy(...)`. */
+  | { readonly kind: 'struct'; readonly members: Readonly<Record<string, ExprType>> };
+
+/** What an expression can see of one object. */
+export interface ExprObject {
+  readonly name: string;
+  readonly fields: ReadonlyMap<string, ExprField>;
+}
+
+export type ExprField =
+  | { readonly kind: 'value'; readonly name: string; readonly type: ExprType; readonly column: string; /** Column of the sort key; text without one cannot be ordered. */ readonly sortColumn?: string }
+  | { readonly kind: 'formula'; readonly name: string; readonly type: ExprType; readonly tree: TypedExpression }
+  /** To-one: as a value it is the uuid (null-safe); `a.b` follows it. */
+  | { readonly kind: 'one'; readonly name: string; readonly object: string; readonly column: string }
+  /** Polymorphic reference: a value (uuid) only. */
+  | { readonly kind: 'many'; readonly name: string; readonly object: string; /** Reference field on the other object. */ readonly via: string };
+
+/** The schema that expressions are checked against. */
+export interface ExprSchema {
+  object(name: string): ExprObject | undefined;
+  /** Qualified table of an object, for the SQL back end. */
+  table(object: string): Sql;
+  /** Result members of a policy, for the checker; undefined when there is no such policy. */
+  policy(name: string): { readonly keys: Readonly<Record<string, ExprType>> | undefined; readonly object: string | undefined; readonly results: Readonly<Record<string, ExprType>> } | undefined;
+  /** True when a business calendar of that name exists. */
+  hasCalendar(name: string): boolean;
+  readonly functions: FunctionTable;
+}
+
+/** Values at run time: decimals as `number` when safe integers, else as decimal text objects of `decimal.ts`. */
+export type ExprValue = unknown;
+export type Row = Readonly<Record<string, unknown>>;
+
+/** All that a closure needs besides the row; nothing is read from anywhere else. */
+export interface EvalContext {
+  readonly now: Instant;
+  readonly today: PlainDate;
+  /** Caller, for row rules; null elsewhere. */
+  readonly user: string | null;
+  readonly subject: string | null;
+  /** Named variables declared to the checker (`mail`, `old`, ...). */
+  readonly variables?: Readonly<Record<string, unknown>>;
+  one(object: string, id: string): Row | null;
+  many(object: string, via: string, id: string): readonly Row[];
+  policy(name: string, input: Row, asOf: PlainDate): Row | null;
+  readonly calendars: CalendarLookup;
+}
+
+/** Business calendars as expressions need them (implemented in `platform/calendar`). */
+export interface CalendarLookup {
+  addBusinessDays(date: PlainDate, days: number, calendar: string): PlainDate | null;
+  /** Business days from `a` (exclusive) to `b` (inclusive); negative when b < a. */
+  businessDaysBetween(a: PlainDate, b: PlainDate, calendar: string): number | null;
+  isBusinessDay(date: PlainDate, calendar: string): boolean | null;
+  /** Local day of an instant in the calendar's zone. */
+  dayOf(instant: Instant, calendar: string): PlainDate | null;
+  /** First instant of a local day / last millisecond of the working day, in the calendar's zone. */
+  startOfDay(date: PlainDate, calendar: string): Instant | null;
+  endOfBusinessDay(date: PlainDate, calendar: string): Instant | null;
+  at(date: PlainDate, time: string, calendar: string): Instant | null;
+  readonly planZone: string;
+}
+
+export interface FunctionEntry {
+  readonly name: string;
+  readonly parameters: readonly ExprType['kind'][];
+  /** How many of the last parameters may be left out. */
+  readonly optional?: number;
+  readonly result: ExprType;
+  readonly description: string;
+  readonly evaluate: (args: readonly ExprValue[], context: EvalContext) => ExprValue;
+  /** Absent = cannot run in SQL: using it where SQL is needed is a metadata error. */
+  readonly toSql?: (args: readonly Sql[], context: SqlContext) => Sql;
+}
+
+export type FunctionTable = ReadonlyMap<string, FunctionEntry>;
+
+export interface SqlContext {
+  readonly now: Instant;
+  readonly today: PlainDate;
+  readonly user: string | null;
+  readonly subject: string | null;
+  readonly planZone: string;
+  /** Table of business-day ordinals (calendar, day, ordinal, is_open). */
+  readonly calendarTable: Sql;
+}
+
+/** Result of checking: a typed tree (ours), its type, and what it reads. Plain data, safe to freeze. */
+export interface TypedExpression {
+  readonly text: string;
+  readonly object: string | undefined;
+  readonly type: ExprType;
+  readonly tree: ExprNode;
+  /** Dotted paths read, from the root object (`status`, `provider.status`, `licenses[].state`): for access checks and preloading. */
+  readonly reads: readonly ReadPath[];
+  /** False when some function has no SQL form; `sqlObstacle` names it. */
+  readonly sqlObstacle: string | null;
+  readonly usesClock: boolean;
+}
+
+export interface ReadPath {
+  /** Steps through references; the last step is the field. */
+  readonly steps: readonly { readonly object: string; readonly field: string; readonly kind: 'value' | 'one' | 'many' | 'formula' }[];
+}
+
+/** Our own small tree; see `tree.ts` for the node kinds. */
+export interface ExprNode {
+  readonly kind: string;
+  readonly type: ExprType;
+  readonly start: number;
+  readonly end: number;
+}

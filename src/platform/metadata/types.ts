@@ -1,0 +1,371 @@
+/**
+ * Shapes of the metadata files, one interface a kind, as they stand on disk (see docs and `metadata/schema/*.json`).
+ * Everything here is checked by ajv before it has one of these types. Expressions are text (CEL syntax).
+ */
+export type Expression = string;
+/** ISO 8601 duration, or business time `P2BD`. */
+export type DurationText = string;
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/* ------------------------------------------------------------------ objects */
+
+export interface ReferenceAnnotation {
+  /** Object name, `User`, or a list of object names (polymorphic reference: stored as object + id). */
+  readonly to: string | readonly string[];
+  /** Name of the to-many path on the other side. */
+  readonly as?: string;
+  readonly onDelete?: 'restrict' | 'clear' | 'cascade';
+}
+
+export interface FieldSchema {
+  readonly title?: string;
+  readonly description?: string;
+  readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'array' | 'object';
+  readonly format?: 'uuid' | 'date' | 'date-time' | 'time' | 'duration' | 'email' | 'uri' | 'phone' | 'markdown' | 'decimal' | 'money' | 'percent' | 'address' | 'file' | 'json' | 'multiline';
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly items?: { readonly type: 'string' };
+  readonly 'x-id'?: string;
+  readonly 'x-ref'?: ReferenceAnnotation;
+  /** Name of a value set: makes the field a picklist (string) or multi-picklist (array). */
+  readonly 'x-values'?: string;
+  readonly 'x-formula'?: Expression;
+  readonly 'x-default'?: Expression;
+  readonly 'x-sequence'?: string;
+  readonly 'x-sensitive'?: 'restricted' | 'confidential';
+  readonly 'x-index'?: boolean;
+  readonly 'x-search'?: boolean;
+  readonly 'x-unique'?: boolean;
+  readonly 'x-help'?: string;
+  readonly 'x-label'?: string;
+}
+
+export interface CheckAnnotation {
+  readonly name: string;
+  readonly assert: Expression;
+  readonly field?: string;
+  readonly message: string;
+  readonly fix?: string;
+}
+
+export interface ObjectFile {
+  readonly $schema?: string;
+  readonly title: string;
+  readonly description?: string;
+  readonly 'x-object': {
+    readonly id?: string;
+    readonly plural: string;
+    /** Template of a record's display name: literal text and `{field}`. */
+    readonly name: string;
+    /** `private`: rows are seen through row rules and ownership only; `public`: by all who may read the object. */
+    readonly sharing?: 'private' | 'public';
+    readonly search?: readonly string[];
+    readonly icon?: string;
+  };
+  readonly type: 'object';
+  readonly properties: Readonly<Record<string, FieldSchema>>;
+  readonly required?: readonly string[];
+  readonly 'x-unique'?: readonly (readonly string[])[];
+  readonly 'x-checks'?: readonly CheckAnnotation[];
+}
+
+/* ------------------------------------------------------------------ value sets, paths */
+
+export interface ValueSetFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly label?: string;
+  readonly values: readonly { readonly code: string; readonly label: string; readonly active?: boolean; readonly color?: string }[];
+}
+
+export interface PathState {
+  readonly name: string;
+  readonly label: string;
+  readonly kind: 'open' | 'won' | 'lost';
+  readonly clock?: 'run' | 'pause';
+}
+
+export interface PathGuard {
+  readonly name: string;
+  readonly assert: Expression;
+  readonly message: string;
+  readonly fix?: string;
+}
+
+export interface PathTransition {
+  readonly name: string;
+  readonly label: string;
+  readonly from: readonly string[];
+  readonly to: string;
+  readonly guards?: readonly PathGuard[];
+  /** Fields that must be filled before, or given with, the transition. */
+  readonly required?: readonly string[];
+  /** Expressions setting fields of the record as the transition happens (evaluated with system rights). */
+  readonly set?: Readonly<Record<string, Expression>>;
+  /** Fields the caller may send with the transition. */
+  readonly accepts?: readonly string[];
+}
+
+export interface PathFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly object: string;
+  /** The picklist field that holds the state; it changes by transition only. */
+  readonly field: string;
+  readonly initial: string;
+  readonly states: readonly PathState[];
+  readonly transitions: readonly PathTransition[];
+}
+
+/* ------------------------------------------------------------------ forms */
+
+export interface FormField {
+  readonly field: string;
+  readonly label?: string;
+  readonly help?: string;
+  readonly visibleWhen?: Expression;
+  readonly requiredWhen?: Expression;
+  readonly optional?: boolean;
+}
+
+export interface FormSection {
+  readonly title?: string;
+  readonly help?: string;
+  readonly visibleWhen?: Expression;
+  /** Fields of the form's object, or of a repeat's object. */
+  readonly fields?: readonly FormField[];
+  /** A repeating group: rows of a related object (to-many path `as` of the form's object). */
+  readonly repeat?: { readonly relation: string; readonly label: string; readonly min?: number; readonly max?: number; readonly fields: readonly FormField[] };
+  /** A document asked for: kept as a record of `object` that references the form's record. */
+  readonly document?: { readonly type: string; readonly label: string; readonly help?: string; readonly required?: boolean; readonly accept?: readonly string[] };
+}
+
+export interface FormPage {
+  readonly name: string;
+  readonly title: string;
+  readonly visibleWhen?: Expression;
+  readonly sections: readonly FormSection[];
+}
+
+export interface FormFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly title: string;
+  readonly object: string;
+  /** Transition performed when the form is submitted. */
+  readonly submit?: string;
+  readonly editableWhen?: Expression;
+  /** Where document sections store: object name and its fields for the reference, the type, the file and the file name. */
+  readonly documents?: { readonly object: string; readonly reference: string; readonly type: string; readonly file: string };
+  readonly attestation?: { readonly text: string; readonly nameField: string; readonly atField: string };
+  readonly pages: readonly FormPage[];
+  readonly confirmation?: { readonly title: string; readonly body: string; readonly number?: string };
+}
+
+/* ------------------------------------------------------------------ views, layouts */
+
+export interface ViewFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly label: string;
+  readonly object: string;
+  readonly filter?: Expression;
+  readonly columns: readonly string[];
+  readonly sort?: string;
+}
+
+export interface LayoutFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly object: string;
+  readonly highlights: readonly string[];
+  readonly sections: readonly { readonly title: string; readonly fields: readonly string[]; readonly visibleWhen?: Expression }[];
+  /** To-many paths shown as related lists, with their columns. */
+  readonly related: readonly { readonly relation: string; readonly title?: string; readonly columns: readonly string[]; readonly sort?: string }[];
+}
+
+/* ------------------------------------------------------------------ rules */
+
+export type RuleTrigger =
+  | { readonly created: string }
+  | { readonly updated: string; readonly fields?: readonly string[] }
+  | { readonly entered: string; readonly state: string }
+  | { readonly left: string; readonly state: string }
+  /** Cron of five fields and an IANA zone. Runs once, or once for each record of `for.object` where `for.filter`. */
+  | { readonly schedule: string; readonly zone: string; readonly for?: { readonly object: string; readonly filter?: Expression } }
+  /** `Object.field`, offsets as ISO durations (`P7D`, `-P30D`), local wall time in the plan's zone. */
+  | { readonly date: string; readonly offsets: readonly DurationText[]; readonly at: string; readonly calendar?: string }
+  /** Message put into a mailbox; the record is the one that was created. */
+  | { readonly mail: string };
+
+export type RuleStep =
+  | { readonly step: 'create'; readonly object: string; readonly values: Readonly<Record<string, Expression>>; readonly once?: string; readonly when?: Expression; readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression } }
+  | { readonly step: 'update'; readonly record?: Expression; readonly values: Readonly<Record<string, Expression>>; readonly when?: Expression }
+  | { readonly step: 'transition'; readonly record?: Expression; readonly transition: string; readonly when?: Expression }
+  | { readonly step: 'assign'; readonly owner?: Expression; readonly queue?: string; readonly when?: Expression }
+  | { readonly step: 'send-mail'; readonly template: string; readonly to: Expression; readonly class: 'campaign' | 'transactional'; readonly when?: Expression; readonly mailbox?: string; readonly attach?: Expression }
+  /** A registered action of the platform or a domain module. */
+  | { readonly step: 'action'; readonly action: string; readonly input?: Readonly<Record<string, Expression>>; readonly when?: Expression };
+
+export interface RuleFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly label?: string;
+  readonly enabled?: boolean;
+  readonly on: RuleTrigger;
+  readonly when?: Expression;
+  readonly do: readonly RuleStep[];
+  readonly missed?: 'once' | 'all' | 'skip';
+  readonly tests?: readonly { readonly given: Readonly<Record<string, Json>>; readonly at?: string; readonly expect: readonly string[] }[];
+}
+
+/* ------------------------------------------------------------------ policies, calendars */
+
+export interface PolicyRow {
+  readonly band: string;
+  readonly when: Expression;
+  readonly then: Readonly<Record<string, Json>>;
+}
+
+export interface PolicyVersion {
+  /** First day in force; `2016-01` has month precision and means its first day. */
+  readonly effective: string;
+  readonly approvedBy: string;
+  readonly approvedAt?: string;
+  readonly cites?: string;
+  readonly note?: string;
+  readonly rows: readonly PolicyRow[];
+}
+
+export interface PolicyFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly label?: string;
+  readonly description?: string;
+  /** Object whose fields the rows read; or `keys` with types when the policy is asked with values. */
+  readonly object?: string;
+  readonly keys?: Readonly<Record<string, 'text' | 'number' | 'boolean' | 'date' | 'instant'>>;
+  readonly match: 'first' | 'unique';
+  /** `duration`, `number`, `text`, `boolean`, `list`, each optionally with `?` when it may be null. */
+  readonly results: Readonly<Record<string, string>>;
+  readonly versions: readonly PolicyVersion[];
+}
+
+export interface CalendarFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly label?: string;
+  readonly zone: string;
+  /** ISO weekdays (1 = Monday) that are worked. */
+  readonly weekdays: readonly number[];
+  readonly hours?: { readonly start: string; readonly end: string };
+  readonly holidays: readonly ('us-federal' | { readonly csv: string })[];
+  readonly closed?: readonly { readonly date: string; readonly name: string }[];
+  readonly open?: readonly { readonly date: string; readonly name: string }[];
+}
+
+/* ------------------------------------------------------------------ permissions, mailboxes, imports, templates */
+
+export type RowAccess = boolean | { readonly where: Expression };
+
+export interface ObjectPermission {
+  /** `user` (the caller's id) and `subject` (the portal identity's record id) may be used in `where`. */
+  readonly read?: RowAccess;
+  readonly create?: boolean;
+  readonly update?: RowAccess;
+  readonly delete?: RowAccess;
+  readonly export?: boolean;
+  /** Allow-list of readable fields; absent = all that are not `x-sensitive: restricted`; `*` in it = those as well as the names that follow. */
+  readonly fields?: readonly string[];
+  /** Allow-list of writable fields; absent = the readable ones. */
+  readonly writes?: readonly string[];
+  /** Transitions allowed by name, or `*`. */
+  readonly transitions?: readonly string[];
+}
+
+export interface PermissionFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly label: string;
+  readonly audience: 'staff' | 'portal' | 'guest';
+  /** `*` = may do everything, with every object and setting. */
+  readonly all?: true;
+  readonly objects?: Readonly<Record<string, ObjectPermission>>;
+  readonly actions?: readonly string[];
+}
+
+export interface MailboxFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly label: string;
+  readonly address: string;
+  /** What a message becomes. Values are expressions over `mail` (from, fromName, to, subject, text, html, receivedAt, messageId, inReplyTo). */
+  readonly creates: {
+    readonly thread: { readonly object: string; readonly values: Readonly<Record<string, Expression>> };
+    readonly message: { readonly object: string; readonly reference: string; readonly values: Readonly<Record<string, Expression>> };
+  };
+  readonly acknowledge?: { readonly template: string };
+}
+
+export interface ImportMapFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly label: string;
+  /** Objects this map can fill, each with the field that finds an existing record. */
+  readonly targets: Readonly<Record<string, {
+    readonly key: readonly string[];
+    /** Field -> expression over `row` (a function `col('Header')` gives the trimmed text or null). */
+    readonly fields: Readonly<Record<string, Expression>>;
+    /** Rows that are left out, with a reason each. */
+    readonly reject?: readonly { readonly when: Expression; readonly column: string; readonly reason: string }[];
+    /** Fields written on create only. */
+    readonly createOnly?: readonly string[];
+  }>>;
+  /** Columns that must be in the header. */
+  readonly requires: readonly string[];
+  readonly delimiter?: ',' | '\t' | ';';
+}
+
+export interface ReportFile {
+  readonly $schema?: string;
+  readonly id?: string;
+  readonly name: string;
+  readonly label: string;
+  readonly description?: string;
+  /** Rows of counts: each with the object and the filter that opens its rows. */
+  readonly stages?: readonly { readonly label: string; readonly object: string; readonly filter: Expression; readonly since?: string; readonly until?: string }[];
+}
+
+/** Everything read from the metadata folder (and packages laid over it), by kind and name. */
+export interface MetadataSet {
+  readonly objects: ReadonlyMap<string, ObjectFile>;
+  readonly valueSets: ReadonlyMap<string, ValueSetFile>;
+  readonly paths: ReadonlyMap<string, PathFile>;
+  readonly forms: ReadonlyMap<string, FormFile>;
+  readonly views: ReadonlyMap<string, ViewFile>;
+  readonly layouts: ReadonlyMap<string, LayoutFile>;
+  readonly rules: ReadonlyMap<string, RuleFile>;
+  readonly policies: ReadonlyMap<string, PolicyFile>;
+  readonly calendars: ReadonlyMap<string, CalendarFile>;
+  readonly permissions: ReadonlyMap<string, PermissionFile>;
+  readonly mailboxes: ReadonlyMap<string, MailboxFile>;
+  readonly imports: ReadonlyMap<string, ImportMapFile>;
+  readonly reports: ReadonlyMap<string, ReportFile>;
+  /** Handlebars text by path below `templates/` (a package may bring its own). */
+  readonly templates: ReadonlyMap<string, string>;
+}
+
+export type MetadataKind = Exclude<keyof MetadataSet, 'templates'>;

@@ -1,0 +1,44 @@
+/** A read as the planner takes it; made from HTTP parameters, JSON bodies, rules or forms, always checked against the Model. */
+export interface ReadQuery {
+  readonly object: string;
+  /** CEL text. */
+  readonly filter?: string;
+  /** Simple equalities by field name (`?status=active`), joined by and. */
+  readonly equals?: Readonly<Record<string, string | number | boolean | null>>;
+  /** Field names; default: all the caller may read. */
+  readonly fields?: readonly string[];
+  /** To-one references or to-many paths, one level. */
+  readonly expand?: readonly string[];
+  /** `-updatedAt,name` split: field names with an optional leading minus. */
+  readonly sort?: readonly string[];
+  readonly search?: string;
+  readonly limit?: number;
+  readonly cursor?: string;
+  readonly count?: 'none' | 'capped' | 'estimate' | 'exact';
+  /** Look at the trash instead of live records (needs delete permission). */
+  readonly trash?: boolean;
+}
+
+export type RecordData = Readonly<Record<string, unknown>> & { readonly id: string; readonly version: number };
+
+export interface ListResult {
+  readonly data: readonly RecordData[];
+  readonly page: { readonly next: string | null };
+  readonly meta: { readonly count?: number; readonly countIsCapped?: boolean };
+}
+
+export interface AggregateQuery {
+  readonly object: string;
+  readonly filter?: string;
+  readonly search?: string;
+  readonly groupBy?: readonly string[];
+  readonly measures: readonly { readonly as: string; readonly op: 'count' | 'sum' | 'min' | 'max' | 'avg'; readonly field?: string }[];
+  readonly limit?: number;
+}
+
+export interface SearchHit {
+  readonly object: string;
+  readonly id: string;
+  readonly name: string;
+  readonly matched: string;
+}

@@ -1,0 +1,81 @@
+import type { Knex } from 'knex';
+
+/**
+ * The only way SQL text is made: immutable fragments of text with `?` place-holders and bound values.
+ * Interpolated values are always bound; identifiers pass through `ident`, fragments nest.
+ */
+export interface Sql {
+  readonly kind: 'sql';
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+function isSql(part: unknown): part is Sql {
+  return typeof part === 'object' && part !== null && 'kind' in part && part.kind === 'sql' && 'text' in part;
+}
+
+/** Tagged template: `sql\`select ${ident('a')} where b = ${5}\`` */
+export function sql(strings: TemplateStringsArray, ...parts: readonly unknown[]): Sql {
+  let text = strings[0] ?? '';
+  const values: unknown[] = [];
+  parts.forEach((part, index) => {
+    if (isSql(part)) {
+      text += part.text;
+      values.push(...part.values);
+    } else {
+      text += '?';
+      values.push(part === undefined ? null : part);
+    }
+    text += strings[index + 1] ?? '';
+  });
+  return { kind: 'sql', text, values };
+}
+
+/** A quoted identifier, dotted when several names are given. */
+export function ident(...names: readonly string[]): Sql {
+  const text = names.map((name) => `"${name.replaceAll('"', '""')}"`).join('.');
+  if (text.includes('?') || text.includes('\\')) throw new RangeError('Identifiers hold neither ? nor \\');
+  return { kind: 'sql', text, values: [] };
+}
+
+/** Fragments joined by a separator that the code itself gives (never user text). */
+export function joinSql(parts: readonly Sql[], separator = ', '): Sql {
+  return { kind: 'sql', text: parts.map((part) => part.text).join(separator), values: parts.flatMap((part) => part.values) };
+}
+
+/** Fixed text of the code's own, such as a keyword or a generated cast; never user text. */
+export function keyword(text: string): Sql {
+  return { kind: 'sql', text, values: [] };
+}
+
+export const EMPTY: Sql = { kind: 'sql', text: '', values: [] };
+
+export interface RunOptions {
+  /** Name of a prepared statement; the same name must always mean the same text. */
+  readonly name?: string;
+}
+
+/** Runs a statement and returns its rows as unchecked records; callers narrow them at one named boundary. */
+export async function rows(db: Knex, statement: Sql, options: RunOptions = {}): Promise<Record<string, unknown>[]> {
+  const raw = db.raw<{ rows: Record<string, unknown>[] }>(statement.text, [...statement.values] as Knex.RawBinding[]);
+  const answer = await (options.name === undefined ? raw : raw.options({ name: options.name }));
+  return answer.rows;
+}
+
+/** Runs a statement and returns how many rows it touched. */
+export async function run(db: Knex, statement: Sql): Promise<number> {
+  const answer = await db.raw<{ rowCount: number | null }>(statement.text, [...statement.values] as Knex.RawBinding[]);
+  return answer.rowCount ?? 0;
+}
+
+/** `"schema"."table"` of a platform table; the schema (tenant) comes with the connection, see `db.ts`. */
+export function platformTable(db: Knex, name: string): Sql {
+  return ident(schemaOf(db), name);
+}
+
+/** The tenant's schema that this connection works in. */
+export function schemaOf(db: Knex): string {
+  const schema: unknown = db.userParams['schema'];
+  if (typeof schema !== 'string') throw new Error('This connection has no tenant schema: open it through db.ts');
+  return schema;
+}

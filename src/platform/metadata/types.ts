@@ -163,8 +163,24 @@ export interface FormFile {
   /** Where document sections store: object name and its fields for the reference, the type, the file and the file name. */
   readonly documents?: { readonly object: string; readonly reference: string; readonly type: string; readonly file: string };
   readonly attestation?: { readonly text: string; readonly nameField: string; readonly atField: string };
+  /** Makes the form a signing page: a document of the record is read, then signed by typed name and consent. */
+  readonly signing?: FormSigning;
   readonly pages: readonly FormPage[];
   readonly confirmation?: { readonly title: string; readonly body: string; readonly number?: string };
+  /** Status page after submission: fields of the record that are shown beside its path. */
+  readonly status?: { readonly fields: readonly string[]; readonly body?: string };
+}
+
+export interface FormSigning {
+  /** Fields of the form's object: the file to read, its SHA-256, and its version number. */
+  readonly document: string;
+  readonly hash: string;
+  readonly version: string;
+  readonly consent: string;
+  /** Record kept as evidence; `values` are expressions over the form's record and `signer` (name, title, consent, at, address, userAgent, party: portal or staff). */
+  readonly evidence: { readonly object: string; readonly reference: string; readonly values: Readonly<Record<string, Expression>> };
+  /** Transition of the form's record performed by signing, by party. */
+  readonly transitions: { readonly portal?: string; readonly staff?: string };
 }
 
 /* ------------------------------------------------------------------ views, layouts */

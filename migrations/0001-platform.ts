@@ -7,7 +7,7 @@ import type { Knex } from 'knex';
 export async function up(tx: Knex.Transaction): Promise<void> {
   await tx.raw(`
   create table setting (key text collate "C" primary key, value jsonb not null);
-  create table lease (name text collate "C" primary key, holder text not null, expires_at timestamptz(3) not null);
+  create table if not exists lease (name text collate "C" primary key, holder text not null, expires_at timestamptz(3) not null);
 
   create table metadata_version (
     version integer primary key, hash text not null, content jsonb not null, package text,
@@ -37,7 +37,7 @@ export async function up(tx: Knex.Transaction): Promise<void> {
   create table session (
     secret_hash bytea primary key, user_id uuid not null references app_user, csrf text not null,
     created_at timestamptz(3) not null, expires_at timestamptz(3) not null, user_agent text);
-  create index session_user on session (user_id);
+  create index session_by_user on session (user_id);
   create table api_token (
     id uuid primary key, user_id uuid not null references app_user, name text not null, secret_hash bytea not null unique,
     created_at timestamptz(3) not null, expires_at timestamptz(3), revoked_at timestamptz(3));

@@ -28,6 +28,8 @@ export interface DbOptions {
   readonly applicationName?: string;
 }
 
+const ignore = (): void => undefined;
+
 /** Opens a pool. Close it with `db.destroy()`. */
 export function openDb(options: DbOptions): Knex {
   const db = knexFactory({
@@ -39,6 +41,8 @@ export function openDb(options: DbOptions): Knex {
       options: '-c timezone=UTC -c datestyle=ISO',
     },
     pool: { min: 0, max: options.poolSize, acquireTimeoutMillis: 15_000 },
+    // knex prints connection errors to the console besides rejecting with them; the rejection is enough.
+    log: { warn: ignore, error: ignore, debug: ignore, deprecate: ignore },
   });
   db.userParams = { schema: options.schema };
   return db;

@@ -1,0 +1,132 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Knex } from 'knex';
+import * as platform from '../../../migrations/0001-platform.ts';
+import { SQLSTATE, sqlState } from '../db.ts';
+import { AppError } from '../errors.ts';
+import { ident, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
+
+interface Migration {
+  readonly name: string;
+  readonly up: (tx: Knex.Transaction) => Promise<void>;
+}
+
+/** Every migration of the platform's own tables, in order. Forward only; a name is never used twice. */
+const MIGRATIONS: readonly Migration[] = [{ name: '0001-platform', up: platform.up }];
+
+const OLDEST_SERVER = 150_000;
+const LEASE_SECONDS = 60;
+const WAIT_ATTEMPTS = 360;
+const WAIT_MS = 250;
+
+/**
+ * Brings the platform's own tables of this connection's schema up to date: one transaction a migration, under a lease
+ * row with expiry, so that several processes may start at once and a killed one blocks nobody for long. Writes.
+ * @throws AppError external_unavailable (no database), config_invalid (server too old), conflict_state (lease not won)
+ */
+export async function migratePlatform(db: Knex): Promise<{ applied: string[] }> {
+  await checkServer(db);
+  await retryRace(() => prepare(db));
+  const known = await appliedNames(db);
+  if (MIGRATIONS.every((migration) => known.has(migration.name))) return { applied: [] };
+  const holder = randomUUID();
+  await acquireLease(db, holder);
+  try {
+    const applied: string[] = [];
+    for (const migration of MIGRATIONS) {
+      if (await apply(db, holder, migration)) applied.push(migration.name);
+    }
+    return { applied };
+  } finally {
+    await run(db, sql`delete from ${platformTable(db, 'lease')} where name = 'migration' and holder = ${holder}`);
+  }
+}
+
+/** Migrations that this program has and the database has not; empty = up to date. Reads only. */
+export async function pendingMigrations(db: Knex): Promise<readonly string[]> {
+  const [found] = await rows(db, sql`select to_regclass(${`${schemaOf(db)}.migration`}) is not null as present`);
+  const known = found?.['present'] === true ? await appliedNames(db) : new Set<string>();
+  return MIGRATIONS.map((migration) => migration.name).filter((name) => !known.has(name));
+}
+
+async function checkServer(db: Knex): Promise<void> {
+  let version: number;
+  try {
+    const [row] = await rows(db, sql`select current_setting('server_version_num')::int as version`);
+    version = Number(row?.['version']);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message || error.name : 'no answer';
+    throw new AppError('external_unavailable', `The database does not answer: ${reason}. Check DATABASE_URL and that the server runs.`, { cause: error, retryAfterSeconds: 5 });
+  }
+  if (version < OLDEST_SERVER) {
+    throw new AppError('config_invalid', `PostgreSQL 15 or newer is needed; DATABASE_URL points at ${String(Math.floor(version / 10_000))}.`);
+  }
+}
+
+async function prepare(db: Knex): Promise<void> {
+  await run(db, sql`create schema if not exists ${ident(schemaOf(db))}`);
+  await run(
+    db,
+    sql`create table if not exists ${platformTable(db, 'migration')} (name text collate "C" primary key, applied_at timestamptz(3) not null default clock_timestamp())`,
+  );
+  await run(
+    db,
+    sql`create table if not exists ${platformTable(db, 'lease')} (name text collate "C" primary key, holder text not null, expires_at timestamptz(3) not null)`,
+  );
+}
+
+/** "if not exists" still races inside the catalogue: two creators at once give one of them a unique violation. */
+async function retryRace(work: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      const raced = [SQLSTATE.uniqueViolation, '42P06', '42P07', '42710'].includes(sqlState(error) ?? '');
+      if (!raced || attempt >= 5) throw error;
+    }
+  }
+}
+
+async function appliedNames(db: Knex): Promise<ReadonlySet<string>> {
+  const found = await rows(db, sql`select name from ${platformTable(db, 'migration')}`);
+  return new Set(found.map((row) => String(row['name'])));
+}
+
+async function acquireLease(db: Knex, holder: string): Promise<void> {
+  const lease = platformTable(db, 'lease');
+  for (let attempt = 1; attempt <= WAIT_ATTEMPTS; attempt += 1) {
+    const won = await rows(
+      db,
+      sql`insert into ${lease} as held (name, holder, expires_at)
+          values ('migration', ${holder}, clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}))
+          on conflict (name) do update set holder = excluded.holder, expires_at = excluded.expires_at
+          where held.expires_at < clock_timestamp() or held.holder = excluded.holder
+          returning holder`,
+    );
+    if (won.length > 0) return;
+    await delay(WAIT_MS);
+  }
+  throw new AppError('conflict_state', 'Another process is migrating this database and does not come to an end; look at its log, then start again.');
+}
+
+async function apply(db: Knex, holder: string, migration: Migration): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    const held = await run(
+      tx,
+      sql`update ${platformTable(tx, 'lease')} set expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
+          where name = 'migration' and holder = ${holder}`,
+    );
+    if (held !== 1) throw new AppError('conflict_state', 'The migration lease was lost to another process; start again.');
+    const noted = await run(tx, sql`insert into ${platformTable(tx, 'migration')} (name) values (${migration.name}) on conflict do nothing`);
+    if (noted === 0) return false;
+    await run(tx, sql`set local search_path to ${ident(schemaOf(tx))}, public`);
+    await run(tx, sql`set local statement_timeout to 0`);
+    await migration.up(tx).catch((error: unknown) => {
+      // knex puts the whole migration text before the server's complaint
+      const complaint = error instanceof Error ? (error.message.split(' - ').at(-1) ?? error.message) : String(error);
+      throw new AppError('internal', `Migration ${migration.name} failed and was rolled back: ${complaint}`, { cause: error });
+    });
+    return true;
+  });
+}

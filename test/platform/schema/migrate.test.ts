@@ -1,0 +1,79 @@
+import { expect } from 'chai';
+import { migratePlatform, pendingMigrations } from '../../../src/platform/schema/migrate.ts';
+import { isAppError } from '../../../src/platform/errors.ts';
+import { rows, run, sql } from '../../../src/platform/sql.ts';
+import { makeBlankDatabase, makeTestDatabase, openTestPool, type TestDatabase } from '../../support/database.ts';
+
+describe('platform migrations', () => {
+  let blank: TestDatabase;
+  beforeEach(async () => {
+    blank = await makeBlankDatabase();
+  });
+  afterEach(() => blank.drop());
+
+  it('make the schema and its tables, once', async () => {
+    expect(await pendingMigrations(blank.db)).to.deep.equal(['0001-platform']);
+    expect(await migratePlatform(blank.db)).to.deep.equal({ applied: ['0001-platform'] });
+    expect(await migratePlatform(blank.db)).to.deep.equal({ applied: [] });
+    expect(await pendingMigrations(blank.db)).to.deep.equal([]);
+    const tables = await rows(blank.db, sql`select tablename from pg_tables where schemaname = 'credenza'`);
+    expect(tables.map((row) => row['tablename'])).to.include.members(['event', 'record_history', 'app_user', 'migration', 'lease']);
+    expect(await rows(blank.db, sql`select 1 from pg_tables where schemaname = 'public'`)).to.have.length(0);
+  });
+
+  it('run once when four processes start at the same moment', async () => {
+    const pools = [1, 2, 3, 4].map(() => openTestPool(blank.url));
+    try {
+      const results = await Promise.all(pools.map((pool) => migratePlatform(pool)));
+      expect(results.flatMap((result) => result.applied)).to.deep.equal(['0001-platform']);
+      expect(await rows(blank.db, sql`select 1 from credenza.lease`)).to.have.length(0);
+    } finally {
+      await Promise.all(pools.map((pool) => pool.destroy()));
+    }
+  });
+
+  it('take over the lease of a process that was killed, once it has expired', async () => {
+    await run(blank.db, sql`create schema credenza`);
+    await run(blank.db, sql`create table credenza.lease (name text collate "C" primary key, holder text not null, expires_at timestamptz(3) not null)`);
+    await run(blank.db, sql`insert into credenza.lease values ('migration', 'gone', clock_timestamp() + interval '1 second')`);
+    expect(await migratePlatform(blank.db)).to.deep.equal({ applied: ['0001-platform'] });
+  });
+
+  it('keep two plans in one database apart', async () => {
+    await migratePlatform(blank.db);
+    const other = openTestPool(blank.url, { schema: 'second_plan' });
+    try {
+      expect(await migratePlatform(other)).to.deep.equal({ applied: ['0001-platform'] });
+    } finally {
+      await other.destroy();
+    }
+  });
+
+  it('say so in one line when no database answers', async () => {
+    const nowhere = openTestPool('postgres://nobody@127.0.0.1:1/none');
+    try {
+      await migratePlatform(nowhere);
+      expect.fail('it answered');
+    } catch (error) {
+      expect(isAppError(error, 'external_unavailable'), String(error)).to.equal(true);
+      expect(String(error)).to.match(/ECONNREFUSED.*DATABASE_URL/s);
+    } finally {
+      await nowhere.destroy();
+    }
+  });
+});
+
+describe('makeTestDatabase', () => {
+  it('gives each caller a database of its own', async () => {
+    const one = await makeTestDatabase();
+    const two = await makeTestDatabase();
+    try {
+      await run(one.db, sql`insert into credenza.setting values ('a', '1')`);
+      expect(await rows(two.db, sql`select key from credenza.setting`)).to.deep.equal([]);
+      expect(await rows(one.db, sql`select key from credenza.setting`)).to.deep.equal([{ key: 'a' }]);
+    } finally {
+      await one.drop();
+      await two.drop();
+    }
+  });
+});

@@ -1,0 +1,158 @@
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join, relative, sep } from 'node:path';
+import { AppError, type ErrorDetail } from '../errors.ts';
+import { emptySet, KINDS, type KindEntry } from './kinds.ts';
+import type { FieldSchema, MetadataKind, MetadataSet, ObjectFile, ValueSetFile } from './types.ts';
+import { fileChecks } from './validator.ts';
+
+/** Where the folders of a package stand: in the directory itself, or in `metadata/` and `templates/` below it. */
+export function packageFolders(directory: string): { readonly metadata: string; readonly templates: string } {
+  const nested = join(directory, 'metadata');
+  return { metadata: existsSync(nested) ? nested : directory, templates: join(directory, 'templates') };
+}
+
+/** One metadata file as found on disk. */
+export interface FoundFile {
+  readonly entry: KindEntry;
+  readonly path: string;
+  /** Name for messages: `metadata/objects/Name.json`. */
+  readonly label: string;
+  readonly content: unknown;
+}
+
+/**
+ * Reads the shipped package and the packages laid over it, in order: a later file replaces an earlier one of the same
+ * name (a later value set adds its codes). `directories` are package roots.
+ * @throws AppError metadata_invalid with every finding at once
+ */
+export function loadMetadata(directories: readonly string[]): MetadataSet {
+  const errors: ErrorDetail[] = [];
+  let set = emptySet();
+  directories.forEach((directory, index) => {
+    if (!existsSync(directory)) throw new AppError('metadata_invalid', `The package directory ${directory} does not exist.`);
+    set = overlay(set, readPackage(directory, index === 0 ? '' : `${basename(directory)}/`, errors));
+  });
+  if (errors.length > 0) throw invalidMetadata(errors);
+  return set;
+}
+
+/** The error for findings, whose message names the first. */
+export function invalidMetadata(errors: readonly ErrorDetail[]): AppError {
+  const first = errors[0];
+  const more = errors.length > 1 ? ` (and ${String(errors.length - 1)} more)` : '';
+  return new AppError('metadata_invalid', `The metadata is wrong: ${first?.pointer ?? ''}: ${first?.detail ?? ''}${first?.fix === undefined ? '' : ` ${first.fix}`}${more}`, { errors });
+}
+
+/** Reads every JSON file of a package, checked for syntax only. */
+export function findFiles(directory: string, prefix: string, errors: ErrorDetail[]): readonly FoundFile[] {
+  const { metadata } = packageFolders(directory);
+  const found: FoundFile[] = [];
+  for (const entry of KINDS) {
+    for (const file of listFiles(join(metadata, entry.folder), '.json')) {
+      const path = join(metadata, entry.folder, file);
+      const label = `${prefix}metadata/${entry.folder}/${file}`;
+      const content = parseJson(path, label, errors);
+      if (content !== undefined) found.push({ entry, path, label, content });
+    }
+  }
+  const known = new Set([...KINDS.map((entry) => entry.folder), 'schema', 'templates']);
+  for (const folder of existsSync(metadata) ? readdirSync(metadata) : []) {
+    if (!known.has(folder) && statSync(join(metadata, folder)).isDirectory() && readdirSync(join(metadata, folder)).some((file) => file.endsWith('.json'))) {
+      errors.push({ pointer: `${prefix}metadata/${folder}`, code: 'unknown_folder', detail: `"${folder}" is not a kind of metadata.`, fix: `Known folders: ${[...known].join(', ')}.` });
+    }
+  }
+  return found;
+}
+
+function readPackage(directory: string, prefix: string, errors: ErrorDetail[]): MetadataSet {
+  const set = emptySet();
+  const checks = fileChecks();
+  for (const { entry, label, content } of findFiles(directory, prefix, errors)) {
+    const found = checks.get(entry.kind)?.(content, label) ?? [];
+    if (found.length > 0) {
+      errors.push(...found);
+      continue;
+    }
+    const stem = basename(label, '.json');
+    const named = nameOf(content);
+    if (entry.kind !== 'objects' && named !== stem) {
+      errors.push({ pointer: `${label}#/name`, code: 'wrong_name', detail: `The file is called ${stem} but names itself ${named ?? 'nothing'}.`, fix: 'A file is named after the thing it holds.' });
+    } else if (entry.kind === 'objects' && !/^[A-Z][A-Za-z0-9]{0,59}$/.test(stem)) {
+      errors.push({ pointer: label, code: 'wrong_name', detail: `"${stem}" cannot name an object.`, fix: 'Object names are PascalCase, such as License.' });
+    } else {
+      put(set, entry.kind, stem, content);
+    }
+  }
+  const { templates } = packageFolders(directory);
+  for (const file of listFiles(templates, '.hbs')) mutable(set.templates).set(file.slice(0, -'.hbs'.length).split(sep).join('/'), readFileSync(join(templates, file), 'utf8'));
+  return set;
+}
+
+/** The later set laid over the earlier one. */
+export function overlay(below: MetadataSet, above: MetadataSet): MetadataSet {
+  const result = emptySet();
+  for (const { kind } of KINDS) {
+    for (const [name, file] of below[kind]) put(result, kind, name, file);
+    for (const [name, file] of above[kind]) {
+      if (kind === 'objects') put(result, kind, name, keepIds(below.objects.get(name), above.objects.get(name)));
+      else if (kind === 'valueSets') put(result, kind, name, addValues(below.valueSets.get(name), above.valueSets.get(name)));
+      else put(result, kind, name, { ...idOf(below[kind].get(name)), ...file });
+    }
+  }
+  for (const [name, text] of [...below.templates, ...above.templates]) mutable(result.templates).set(name, text);
+  return result;
+}
+
+/** A file laid over another keeps the ids that it does not give itself: it is the same thing under the same name. */
+function keepIds(below: ObjectFile | undefined, above: ObjectFile | undefined): ObjectFile | undefined {
+  if (below === undefined || above === undefined) return above;
+  const fields: Record<string, FieldSchema> = {};
+  for (const [name, field] of Object.entries(above.properties)) {
+    const inherited = below.properties[name]?.['x-id'];
+    fields[name] = field['x-id'] === undefined && inherited !== undefined ? { ...field, 'x-id': inherited } : field;
+  }
+  return { ...above, 'x-object': { ...idOf(below['x-object']), ...above['x-object'] }, properties: fields };
+}
+
+function addValues(below: ValueSetFile | undefined, above: ValueSetFile | undefined): ValueSetFile | undefined {
+  if (below === undefined || above === undefined) return above;
+  const values = new Map(below.values.map((value) => [value.code, value]));
+  for (const value of above.values) values.set(value.code, value);
+  return { ...below, ...above, values: [...values.values()] };
+}
+
+function idOf(file: { readonly id?: string } | undefined): { readonly id?: string } {
+  return file?.id === undefined ? {} : { id: file.id };
+}
+
+function parseJson(path: string, label: string, errors: ErrorDetail[]): unknown {
+  try {
+    const content: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    return content;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    errors.push({ pointer: label, code: 'bad_json', detail: `This is not JSON: ${error.message}.` });
+    return undefined;
+  }
+}
+
+function listFiles(directory: string, ending: string): string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(ending))
+    .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
+    .sort();
+}
+
+function nameOf(content: unknown): string | undefined {
+  return typeof content === 'object' && content !== null && 'name' in content && typeof content.name === 'string' ? content.name : undefined;
+}
+
+/** Boundary: the content has passed the JSON Schema of its kind. */
+function put(set: MetadataSet, kind: MetadataKind, name: string, content: unknown): void {
+  (set[kind] as Map<string, unknown>).set(name, content);
+}
+
+function mutable<V>(map: ReadonlyMap<string, V>): Map<string, V> {
+  return map as Map<string, V>;
+}

@@ -76,6 +76,7 @@ export async function up(tx: Knex.Transaction): Promise<void> {
     transition text, cause jsonb not null, actor text not null, depth integer not null default 0,
     xid xid8 not null default pg_current_xact_id(), attempts integer not null default 0, lease_until timestamptz(3));
   create index event_record on event (record_id, seq);
+  create index event_chunk on event (seq) where record_ids is not null;
   create table event_log (
     id uuid not null, seq bigint not null, object text not null, record_id uuid, record_ids uuid[], kind text not null,
     at timestamptz(3) not null, before jsonb, after jsonb, changed text[] not null, transition text, cause jsonb not null,
@@ -86,15 +87,17 @@ export async function up(tx: Knex.Transaction): Promise<void> {
   create index event_log_id on event_log (id);
 
   create table rule_run (
-    id uuid primary key, run_key text collate "C" not null unique, rule_id text not null, rule text not null, rule_version integer not null,
+    id uuid primary key, seq bigint generated always as identity, run_key text collate "C" not null unique, rule_id text not null, rule text not null, rule_version integer not null,
     event_id uuid, object text, record_id uuid, anchor text, state text not null, due_at timestamptz(3) not null,
     attempts integer not null default 0, lease_until timestamptz(3), error text, trace jsonb not null default '{}', cause jsonb not null,
     depth integer not null default 0, created_at timestamptz(3) not null, finished_at timestamptz(3));
-  create index rule_run_due on rule_run (due_at, id) where state = 'ready';
+  create index rule_run_due on rule_run (due_at, seq) where state = 'ready';
+  create index rule_run_ready_record on rule_run (record_id, due_at, seq) where state = 'ready';
   create index rule_run_record on rule_run (record_id);
+  create index rule_run_event on rule_run (event_id);
   create index rule_run_rule on rule_run (rule_id, created_at);
   create table rule_schedule (
-    rule_id text primary key, definition text not null, next_due timestamptz(3) not null);
+    rule_id text primary key, definition text not null, next_due timestamptz(3) not null, scanned_to timestamptz(3) not null);
   create table step_once (
     key text collate "C" primary key, record_id uuid, at timestamptz(3) not null);
 

@@ -1,0 +1,107 @@
+import type { Knex } from 'knex';
+import type { Instant } from '../clock.ts';
+import { toRfc3339 } from '../db.ts';
+import { keyword, platformTable, rows, run, sql, type Sql } from '../sql.ts';
+import type { EventCause, EventRow } from './types.ts';
+
+const COLUMNS = 'id, object, record_id, record_ids, kind, at, before, after, changed, transition, cause, actor, depth';
+
+/**
+ * Takes up to `limit` open events, oldest first, and holds their rows until the caller's transaction ends: a killed
+ * worker gives them back at once. An event is taken only when no earlier event of any of its records is open, in this
+ * batch or another worker's. No offset is kept (events leave the table when done), so a transaction that commits late
+ * is simply seen later; its record's lock already put its events in order.
+ */
+export async function claimEvents(tx: Knex.Transaction, now: Instant, limit: number): Promise<readonly EventRow[]> {
+  const event = platformTable(tx, 'event');
+  const found = await rows(
+    tx,
+    sql`select ${columns('e')} from ${event} e
+        where (e.lease_until is null or e.lease_until <= ${now}::timestamptz)
+          and not exists (select from ${event} p where p.record_id = e.record_id and p.seq < e.seq)
+          and not exists (select from ${event} p where p.record_ids is not null and p.seq < e.seq
+                          and (e.record_id = any(p.record_ids) or p.record_ids && e.record_ids))
+          and (e.record_ids is null or not exists (select from ${event} p where p.record_id = any(e.record_ids) and p.seq < e.seq))
+        order by e.seq limit ${limit} for update of e skip locked`,
+  );
+  return found.map(readEvent);
+}
+
+/** Takes one event by id if it is open and nobody else holds it; used to try a failed batch again one by one. */
+export async function claimEvent(tx: Knex.Transaction, id: string): Promise<EventRow | null> {
+  const [found] = await rows(tx, sql`select ${columns('e')} from ${platformTable(tx, 'event')} e where e.id = ${id}::uuid for update skip locked`);
+  return found === undefined ? null : readEvent(found);
+}
+
+/** Moves done events to the log, in the transaction that holds what came of them. */
+export async function closeEvents(tx: Knex.Transaction, ids: readonly string[], now: Instant): Promise<number> {
+  if (ids.length === 0) return 0;
+  return run(
+    tx,
+    sql`with done as (delete from ${platformTable(tx, 'event')} where id = any(${ids}::uuid[]) returning *)
+        insert into ${platformTable(tx, 'event_log')} (seq, ${keyword(COLUMNS)}, done_at)
+        select seq, ${keyword(COLUMNS)}, ${now}::timestamptz from done order by seq`,
+  );
+}
+
+const EVENT_BACK_OFF_MINUTES = [1, 5, 30, 120] as const;
+
+/** Puts an event that could not be handled back for later; it keeps its place before later events of its record. */
+export async function deferEvent(tx: Knex.Transaction, id: string, nowMs: number): Promise<void> {
+  const event = platformTable(tx, 'event');
+  const [found] = await rows(tx, sql`select attempts from ${event} where id = ${id}::uuid for update`);
+  if (found === undefined) return;
+  const attempts = Number(found['attempts']);
+  const minutes = EVENT_BACK_OFF_MINUTES[Math.min(attempts, EVENT_BACK_OFF_MINUTES.length - 1)] ?? 120;
+  const until = new Date(nowMs + minutes * 60_000).toISOString();
+  await run(tx, sql`update ${event} set attempts = attempts + 1, lease_until = ${until}::timestamptz where id = ${id}::uuid`);
+}
+
+/** When the next open event may be handled: null when none is open. Reads only. */
+export async function nextEventDue(db: Knex, now: Instant): Promise<Instant | null> {
+  const [found] = await rows(db, sql`select min(coalesce(lease_until, ${now}::timestamptz)) as due from ${platformTable(db, 'event')}`);
+  const due = found?.['due'];
+  return typeof due === 'string' ? toRfc3339(due) : null;
+}
+
+/** Handled events of the log, oldest first, from a moment on; for dry runs and explanations. Reads only. */
+export async function listLoggedEvents(
+  db: Knex,
+  query: { readonly since?: Instant; readonly object?: string; readonly recordId?: string; readonly afterSeq?: string; readonly limit: number },
+): Promise<readonly (EventRow & { readonly seq: string })[]> {
+  const wanted: Sql[] = [sql`true`];
+  if (query.since !== undefined) wanted.push(sql`e.at >= ${query.since}::timestamptz`);
+  if (query.object !== undefined) wanted.push(sql`e.object = ${query.object}`);
+  if (query.recordId !== undefined) wanted.push(sql`e.record_id = ${query.recordId}::uuid`);
+  if (query.afterSeq !== undefined) wanted.push(sql`e.seq > ${query.afterSeq}::bigint`);
+  const where = wanted.reduce((all, part) => sql`${all} and ${part}`);
+  const found = await rows(db, sql`select e.seq, ${columns('e')} from ${platformTable(db, 'event_log')} e where ${where} order by e.seq limit ${query.limit}`);
+  return found.map((row) => ({ ...readEvent(row), seq: String(row['seq']) }));
+}
+
+function columns(alias: string): Sql {
+  return keyword(
+    COLUMNS.split(', ')
+      .map((name) => `${alias}.${name}`)
+      .join(', '),
+  );
+}
+
+/** The boundary where a row of `event` or `event_log` becomes typed. */
+function readEvent(row: Record<string, unknown>): EventRow {
+  return {
+    id: String(row['id']),
+    object: String(row['object']),
+    recordId: row['record_id'] as string | null,
+    recordIds: row['record_ids'] as string[] | null,
+    kind: row['kind'] as EventRow['kind'],
+    at: toRfc3339(String(row['at'])),
+    before: row['before'] as EventRow['before'],
+    after: row['after'] as EventRow['after'],
+    changed: row['changed'] as string[],
+    transition: row['transition'] as string | null,
+    cause: row['cause'] as EventCause,
+    actor: String(row['actor']),
+    depth: Number(row['depth']),
+  };
+}

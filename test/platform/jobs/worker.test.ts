@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import { EventEmitter } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { expect } from 'chai';
+import { systemClock } from '../../../src/platform/clock.ts';
+import { AppError } from '../../../src/platform/errors.ts';
+import { makeWorker } from '../../../src/platform/jobs/worker.ts';
+import { makeLog } from '../../../src/platform/log.ts';
+import { makeTestDatabase, type TestDatabase } from '../../support/database.ts';
+
+describe('the worker', () => {
+  let test: TestDatabase;
+  before(async () => {
+    test = await makeTestDatabase();
+  });
+  after(() => test.drop());
+
+  it('drains handler after handler until nothing is left, and counts what each did', async () => {
+    let left = 3;
+    let follow = 0;
+    const worker = makeWorker({
+      db: test.db,
+      clock: systemClock,
+      log: makeLog('silent'),
+      handlers: [
+        { name: 'first', run: () => Promise.resolve(left > 0 ? ((left -= 1), (follow += 2), 1) : 0) },
+        { name: 'second', run: () => Promise.resolve(follow > 0 ? ((follow -= 1), 1) : 0) },
+      ],
+    });
+    expect(await worker.drain()).to.deep.equal({ first: 3, second: 6 });
+    expect(await worker.drain()).to.deep.equal({ first: 0, second: 0 });
+  });
+
+  it('lets a failure out of a drain', async () => {
+    const worker = makeWorker({
+      db: test.db,
+      clock: systemClock,
+      log: makeLog('silent'),
+      handlers: [{ name: 'bad', run: () => Promise.reject(new AppError('internal', 'no')) }],
+    });
+    const failure = await worker.drain().then(
+      () => null,
+      (error: unknown) => error,
+    );
+    expect(failure).to.be.instanceOf(AppError);
+  });
+
+  it('beats by itself once started, logs a failure without stopping, answers a poke, and stops', async () => {
+    const heard = new EventEmitter();
+    const sink = new PassThrough();
+    let lines = '';
+    sink.on('data', (chunk: Buffer) => (lines += chunk.toString('utf8')));
+    let runs = 0;
+    const worker = makeWorker({
+      db: test.db,
+      clock: systemClock,
+      log: makeLog('error', sink),
+      handlers: [
+        { name: 'bad', run: () => Promise.reject(new AppError('internal', 'no luck')) },
+        { name: 'good', run: () => ((runs += 1), heard.emit('run'), Promise.resolve(0)) },
+      ],
+    });
+    const first = once(heard, 'run');
+    worker.start();
+    await first;
+    const second = once(heard, 'run');
+    worker.poke();
+    await second;
+    await worker.stop();
+    const after = runs;
+    worker.poke();
+    expect(runs).to.equal(after);
+    expect(lines).to.contain('no luck').and.to.contain('"handler":"bad"');
+  });
+});

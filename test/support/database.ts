@@ -1,5 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Knex } from 'knex';
+import { releaseIfUnused, startEmbedded } from '../../src/cli/embedded-postgres.ts';
 import { openDb } from '../../src/platform/db.ts';
 import { migratePlatform } from '../../src/platform/schema/migrate.ts';
 import { ident, rows, run, sql } from '../../src/platform/sql.ts';
@@ -17,7 +21,9 @@ export const TEST_SCHEMA = 'credenza';
 const prefix = `credenza_test_${String(process.pid)}_${randomBytes(3).toString('hex')}_`;
 const open = new Map<string, Knex>();
 let counter = 0;
+const SERVER_FOLDER = 'credenza-test-server-';
 let server: Promise<string> | null = null;
+let embedded: { readonly directory: string; readonly stop: () => Promise<void> } | null = null;
 let emptyTemplate: Promise<string> | null = null;
 
 /** A new, empty database whose only content is the platform's own tables; cloned from a template made once a run. */
@@ -64,10 +70,23 @@ function isRunning(pid: number): boolean {
   }
 }
 
-function findServer(): Promise<string> {
+async function findServer(): Promise<string> {
   const url = process.env['TEST_DATABASE_URL'];
-  if (url === undefined || url === '') throw new Error('TEST_DATABASE_URL is not set.');
-  return Promise.resolve(url);
+  if (url !== undefined && url !== '') return url;
+  await removeDeadServers();
+  const directory = mkdtempSync(join(tmpdir(), SERVER_FOLDER));
+  const started = await startEmbedded({ directory, role: 'server', durable: false, say: () => undefined });
+  embedded = { directory, stop: () => started.stop() };
+  return started.url;
+}
+
+/** Stops and removes the servers of runs that were killed. */
+async function removeDeadServers(): Promise<void> {
+  for (const entry of readdirSync(tmpdir())) {
+    const directory = join(tmpdir(), entry);
+    if (!entry.startsWith(SERVER_FOLDER) || !existsSync(join(directory, 'run'))) continue;
+    if (await releaseIfUnused(directory)) rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 /** Opens another pool on a test database, as a second process would; the leak check knows of it. */
@@ -126,5 +145,9 @@ export async function endOfRun(): Promise<readonly string[]> {
     const found = await rows(db, sql`select datname from pg_database where starts_with(datname, ${prefix})`);
     for (const row of found) await run(db, sql`drop database if exists ${ident(String(row['datname']))} with (force)`);
   });
+  if (embedded !== null) {
+    await embedded.stop();
+    rmSync(embedded.directory, { recursive: true, force: true });
+  }
   return left;
 }

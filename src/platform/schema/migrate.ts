@@ -56,7 +56,10 @@ async function checkServer(db: Knex): Promise<void> {
     version = Number(row?.['version']);
   } catch (error) {
     const reason = error instanceof Error ? error.message || error.name : 'no answer';
-    throw new AppError('external_unavailable', `The database does not answer: ${reason}. Check DATABASE_URL and that the server runs.`, { cause: error, retryAfterSeconds: 5 });
+    throw new AppError('external_unavailable', `The database does not answer: ${reason}. Check DATABASE_URL and that the server runs.`, {
+      cause: error,
+      retryAfterSeconds: 5,
+    });
   }
   if (version < OLDEST_SERVER) {
     throw new AppError('config_invalid', `PostgreSQL 15 or newer is needed; DATABASE_URL points at ${String(Math.floor(version / 10_000))}.`);

@@ -38,7 +38,7 @@ function missing(question: Question): string {
 function checkQuestion(reader: FormReader, relation: string | null, question: Question): string | null {
   if (isEmpty(question.value)) return question.required ? missing(question) : null;
   const owner = relation === null ? reader.object : reader.related(relation).object;
-  const parsed = parseTyped(fieldOf(owner, question.field), question.value);
+  const parsed = parseTyped(owner, fieldOf(owner, question.field), question.value);
   return parsed.ok ? null : `${question.label}: ${parsed.message}`;
 }
 

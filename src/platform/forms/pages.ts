@@ -46,7 +46,7 @@ function parsedRow(object: ObjectModel, typed: TypedFields): Row {
   for (const [name, text] of Object.entries(typed)) {
     const field = object.fields.get(name);
     if (field === undefined) continue;
-    const parsed = parseTyped(field, text);
+    const parsed = parseTyped(object, field, text);
     row[name] = parsed.ok ? parsed.value : null;
   }
   return row;
@@ -122,7 +122,8 @@ function partsOf(reader: FormReader, page: FormPage, data: DraftData): readonly 
     const heading = { title: section.title ?? null, help: section.help ?? null };
     if (section.fields !== undefined) {
       const shown = section.fields.filter((field) => reader.isFieldVisible(field, null, reader.object));
-      if (shown.length > 0) parts.push({ kind: 'fields', ...heading, questions: shown.map((field) => question(reader, reader.object, field, data.fields, null, '')) });
+      if (shown.length > 0)
+        parts.push({ kind: 'fields', ...heading, questions: shown.map((field) => question(reader, reader.object, field, data.fields, null, '')) });
     }
     if (section.repeat !== undefined) {
       const { repeat } = section;

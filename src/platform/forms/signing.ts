@@ -64,7 +64,15 @@ export async function signDocument(deps: FormsDeps, db: Knex, context: CallConte
       user: context.principal.kind === 'user' ? context.principal.userId : null,
       subject: null,
       variables: {
-        signer: { name: signer.name.trim(), title: signer.title.trim(), consent: signing.consent, at: context.now, address: signer.address, userAgent: signer.userAgent, party: signer.party },
+        signer: {
+          name: signer.name.trim(),
+          title: signer.title.trim(),
+          consent: signing.consent,
+          at: context.now,
+          address: signer.address,
+          userAgent: signer.userAgent,
+          party: signer.party,
+        },
       },
       one: () => null,
       many: () => [],

@@ -25,7 +25,8 @@ export function draftData(value: unknown): DraftData {
   }
   const documents: Record<string, DraftDocument> = {};
   for (const [type, entry] of Object.entries(isObject(stored['documents']) ? stored['documents'] : {})) {
-    if (isObject(entry)) documents[type] = { fileId: String(entry['fileId']), name: String(entry['name']), size: Number(entry['size']), at: String(entry['at']) };
+    if (isObject(entry))
+      documents[type] = { fileId: String(entry['fileId']), name: String(entry['name']), size: Number(entry['size']), at: String(entry['at']) };
   }
   return { fields: typedFields(stored['fields']), repeats, documents };
 }
@@ -67,7 +68,15 @@ export async function submissionById(db: Knex, id: string): Promise<Submission |
 /** Begins a draft; when another request began it first, that one stands. */
 export async function insertDraft(
   tx: Knex.Transaction,
-  draft: { readonly id: string; readonly form: string; readonly formHash: string; readonly object: string; readonly recordId: string; readonly data: DraftData; readonly at: string },
+  draft: {
+    readonly id: string;
+    readonly form: string;
+    readonly formHash: string;
+    readonly object: string;
+    readonly recordId: string;
+    readonly data: DraftData;
+    readonly at: string;
+  },
 ): Promise<void> {
   await run(
     tx,

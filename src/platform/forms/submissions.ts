@@ -59,7 +59,16 @@ const actorName = (context: CallContext): string => {
 };
 
 function evaluation(context: CallContext): EvalContext {
-  return { now: context.now, today: context.today, user: null, subject: null, one: () => null, many: () => [], policy: () => null, calendars: context.model.calendarLookup };
+  return {
+    now: context.now,
+    today: context.today,
+    user: null,
+    subject: null,
+    one: () => null,
+    many: () => [],
+    policy: () => null,
+    calendars: context.model.calendarLookup,
+  };
 }
 
 function isEditable(context: CallContext, formName: string, record: Row): boolean {
@@ -74,7 +83,11 @@ function formFields(context: CallContext, formName: string): { readonly fields: 
   const repeats = new Map<string, readonly string[]>();
   for (const section of form.pages.flatMap((page) => page.sections)) {
     for (const field of section.fields ?? []) fields.add(field.field);
-    if (section.repeat !== undefined) repeats.set(section.repeat.relation, section.repeat.fields.map((field) => field.field));
+    if (section.repeat !== undefined)
+      repeats.set(
+        section.repeat.relation,
+        section.repeat.fields.map((field) => field.field),
+      );
   }
   return { fields: [...fields], repeats };
 }
@@ -96,7 +109,12 @@ async function prefill(deps: FormsDeps, db: Knex, context: CallContext, formName
     const path = object.toMany.get(relation);
     const owner = path === undefined ? undefined : context.model.objects.get(path.object);
     if (path === undefined || owner === undefined) continue;
-    const children = await deps.reader.list(db, context, { object: path.object, equals: { [path.via]: String(record['id']) }, sort: ['createdAt'], limit: 500 });
+    const children = await deps.reader.list(db, context, {
+      object: path.object,
+      equals: { [path.via]: String(record['id']) },
+      sort: ['createdAt'],
+      limit: 500,
+    });
     repeats[relation] = children.data.map((child) => ({ id: child.id, ...typed(child, owner, names) }));
   }
   return { fields: typed(record, object, wanted.fields), repeats, documents: {} };
@@ -115,7 +133,9 @@ async function load(deps: FormsDeps, db: Knex, context: CallContext, form: strin
   const reopened = found?.state === 'submitted' && isEditable(context, form, record);
   if (found !== null && !reopened) return assemble(context, found, record);
   const data = found === null ? await prefill(deps, db, context, form, record) : found.data;
-  const hash = createHash('sha256').update(JSON.stringify(formOf(context.model, form).form)).digest('hex');
+  const hash = createHash('sha256')
+    .update(JSON.stringify(formOf(context.model, form).form))
+    .digest('hex');
   await inTransaction(db, (tx) => insertDraft(tx, { id: context.newId(), form, formHash: hash, object: object.name, recordId, data, at: context.now }));
   const begun = await findSubmission(db, form, recordId);
   if (begun === null) throw new AppError('internal', 'The draft could not be begun.');
@@ -131,7 +151,8 @@ async function change(
   edit: (submission: Submission, reader: FormReader) => { readonly data: DraftData; readonly visited: readonly string[]; readonly lastPage: string | null },
 ): Promise<OpenForm> {
   const opened = await load(deps, db, context, form, recordId);
-  if (!opened.editable) throw new AppError('conflict_state', 'This form was sent already and can no longer be changed. Ask for it to be returned if something is wrong.');
+  if (!opened.editable)
+    throw new AppError('conflict_state', 'This form was sent already and can no longer be changed. Ask for it to be returned if something is wrong.');
   await inTransaction(db, async (tx) => {
     const locked = await findSubmission(tx, form, recordId, true);
     if (locked === null) throw new AppError('not_found', 'This draft is gone.');
@@ -141,14 +162,17 @@ async function change(
   return load(deps, db, context, form, recordId);
 }
 
-function valuesOf(reader: FormReader, page: FormPageView): { readonly fields: Record<string, unknown>; readonly repeats: Record<string, Record<string, unknown>[]> } {
+function valuesOf(
+  reader: FormReader,
+  page: FormPageView,
+): { readonly fields: Record<string, unknown>; readonly repeats: Record<string, Record<string, unknown>[]> } {
   const fields: Record<string, unknown> = {};
   const repeats: Record<string, Record<string, unknown>[]> = {};
   for (const part of page.parts) {
     if (part.kind === 'fields') {
       for (const question of part.questions) {
         const field = reader.object.fields.get(question.field);
-        const parsed = field === undefined ? null : parseTyped(field, question.value);
+        const parsed = field === undefined ? null : parseTyped(reader.object, field, question.value);
         if (parsed?.ok === true) fields[question.field] = parsed.value;
       }
     } else if (part.kind === 'repeat') {
@@ -157,7 +181,7 @@ function valuesOf(reader: FormReader, page: FormPageView): { readonly fields: Re
         const values: Record<string, unknown> = {};
         for (const question of row.questions) {
           const field = object.fields.get(question.field);
-          const parsed = field === undefined ? null : parseTyped(field, question.value);
+          const parsed = field === undefined ? null : parseTyped(object, field, question.value);
           if (parsed?.ok === true) values[question.field] = parsed.value;
         }
         return values;
@@ -234,7 +258,10 @@ export function makeForms(deps: FormsDeps): Forms {
     upload: async (db, context, form, recordId, file) => {
       const stored = await inTransaction(db, (tx) => deps.files.put(tx, { ...file, by: actorName(context), at: context.now }));
       return change(deps, db, context, form, recordId, (submission) => ({
-        data: { ...submission.data, documents: { ...submission.data.documents, [file.type]: { fileId: stored.id, name: stored.name, size: stored.size, at: context.now } } },
+        data: {
+          ...submission.data,
+          documents: { ...submission.data.documents, [file.type]: { fileId: stored.id, name: stored.name, size: stored.size, at: context.now } },
+        },
         visited: submission.visited,
         lastPage: submission.lastPage,
       }));

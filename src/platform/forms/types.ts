@@ -43,8 +43,26 @@ export interface RepeatRow {
 
 export type FormPart =
   | { readonly kind: 'fields'; readonly title: string | null; readonly help: string | null; readonly questions: readonly Question[] }
-  | { readonly kind: 'repeat'; readonly title: string | null; readonly help: string | null; readonly relation: string; readonly label: string; readonly min: number; readonly max: number; readonly rows: readonly RepeatRow[] }
-  | { readonly kind: 'document'; readonly title: string | null; readonly help: string | null; readonly type: string; readonly label: string; readonly required: boolean; readonly accept: readonly string[]; readonly given: DraftDocument | null };
+  | {
+      readonly kind: 'repeat';
+      readonly title: string | null;
+      readonly help: string | null;
+      readonly relation: string;
+      readonly label: string;
+      readonly min: number;
+      readonly max: number;
+      readonly rows: readonly RepeatRow[];
+    }
+  | {
+      readonly kind: 'document';
+      readonly title: string | null;
+      readonly help: string | null;
+      readonly type: string;
+      readonly label: string;
+      readonly required: boolean;
+      readonly accept: readonly string[];
+      readonly given: DraftDocument | null;
+    };
 
 export interface FormPageView {
   readonly name: string;

@@ -1,0 +1,325 @@
+import { join } from 'node:path';
+import { Router, urlencoded, type Request, type Response } from 'express';
+import type { Knex } from 'knex';
+import multer from 'multer';
+import type { CallContext, Principal } from '../../platform/access/types.ts';
+import { AppError, isAppError } from '../../platform/errors.ts';
+import type { FileStore } from '../../platform/files/types.ts';
+import { checkPage } from '../../platform/forms/check.ts';
+import { signDocument, signingForm } from '../../platform/forms/signing.ts';
+import { pageErrors, type Forms, type FormsDeps, type OpenForm } from '../../platform/forms/submissions.ts';
+import type { FormError, FormPageView } from '../../platform/forms/types.ts';
+import { linkPrincipal, openPortalLink } from '../../platform/identity/portal-links.ts';
+import type { PortalLink } from '../../platform/identity/portal-link.sql.ts';
+import { packageRoot } from '../../platform/root.ts';
+import { rememberLink, requireSameOrigin, secretOf } from './links.ts';
+import type { RenderPage } from './render.ts';
+import { statusView } from './status.ts';
+import { typedInput, withRepeatAction } from './typed-input.ts';
+import { answersOf, pageView } from './view.ts';
+
+const MAX_UPLOAD_BYTES = 10 * 1024 * 1024;
+
+export interface PortalDeps extends FormsDeps {
+  readonly db: Knex;
+  readonly forms: Forms;
+  readonly files: FileStore;
+  readonly render: RenderPage;
+  readonly secureCookies: boolean;
+  contextFor(principal: Principal, requestId: string): Promise<CallContext>;
+  /** Takes an address out of campaign mail; answers false for an unknown token. */
+  unsubscribe(token: string): Promise<boolean>;
+}
+
+interface Visit {
+  readonly link: PortalLink;
+  readonly form: string;
+  readonly context: CallContext;
+  readonly base: string;
+}
+
+const STATUS_WORDS = { 'not-started': 'Not started', 'in-progress': 'In progress', done: 'Done' } as const;
+
+function clockTime(instant: string): string {
+  return `${instant.slice(11, 16)} UTC`;
+}
+
+function body(request: Request): Readonly<Record<string, unknown>> {
+  const sent: unknown = request.body;
+  return typeof sent === 'object' && sent !== null ? Object.fromEntries(Object.entries(sent)) : {};
+}
+
+function text(request: Request, name: string): string {
+  const value = body(request)[name];
+  return typeof value === 'string' ? value : '';
+}
+
+async function visitOf(deps: PortalDeps, request: Request): Promise<Visit> {
+  const linkId = String(request.params['link']);
+  const probe = await deps.contextFor({ kind: 'guest' }, String(request.headers['x-request-id'] ?? 'portal'));
+  const link = await openPortalLink(deps.db, secretOf(request, linkId), probe.now);
+  if (link.id !== linkId || !link.purpose.startsWith('form:')) throw new AppError('not_found', 'This link does not open a form.');
+  const context: CallContext = { ...probe, principal: linkPrincipal(link) };
+  return { link, form: link.purpose.slice('form:'.length), context, base: `/portal/${linkId}` };
+}
+
+async function openVisit(deps: PortalDeps, visit: Visit): Promise<OpenForm> {
+  return deps.forms.open(deps.db, visit.context, visit.form, visit.link.recordId);
+}
+
+function pageOf(opened: OpenForm, name: string): FormPageView {
+  const page = opened.pages.find((entry) => entry.name === name);
+  if (page === undefined) throw new AppError('not_found', 'This part is not asked for with the answers so far. Go back to the list of parts.');
+  return page;
+}
+
+function drawPage(deps: PortalDeps, visit: Visit, opened: OpenForm, page: FormPageView, errors: readonly FormError[], savedAt: string | null): string {
+  const ids = (relation: string, index: number): string => {
+    const id = opened.submission.data.repeats[relation]?.[index]?.['id'];
+    return typeof id === 'string' ? id : '';
+  };
+  return deps.render('page', { ...pageView(page, errors, ids), base: visit.base, total: opened.pages.length, savedAt });
+}
+
+function drawTasks(deps: PortalDeps, visit: Visit, opened: OpenForm): string {
+  const pages = opened.pages.map((page) => {
+    const status = !opened.submission.visited.includes(page.name) ? 'not-started' : checkPage(opened.reader, page).length > 0 ? 'in-progress' : 'done';
+    return { name: page.name, title: page.title, status, statusLabel: STATUS_WORDS[status] };
+  });
+  const unfinished = pages.find((page) => page.status !== 'done');
+  const returned = (opened.reader.form.status?.fields ?? []).map((name) => opened.record[name]).find((value) => typeof value === 'string' && value !== '');
+  return deps.render('tasks', {
+    title: opened.reader.form.title,
+    base: visit.base,
+    pages,
+    returned: returned ?? null,
+    done: pages.filter((page) => page.status === 'done').length,
+    total: pages.length,
+    begun: opened.submission.visited.length > 0,
+    next:
+      opened.submission.lastPage !== null && pages.some((page) => page.name === opened.submission.lastPage && page.status !== 'done')
+        ? opened.submission.lastPage
+        : (unfinished?.name ?? pages[0]?.name ?? ''),
+    ready: unfinished === undefined,
+    expires: visit.link.expiresAt.slice(0, 10),
+  });
+}
+
+function drawCheck(deps: PortalDeps, visit: Visit, opened: OpenForm, errors: readonly FormError[], attestation: string): string {
+  const own = errors.find((error) => error.name === 'attestation');
+  return deps.render('check', {
+    title: 'Check your answers',
+    base: visit.base,
+    hasErrors: errors.length > 0,
+    errors: errors.map((error) => ({
+      message: error.message,
+      href: error.page === '' ? `#${error.name}` : `${visit.base}/page/${error.page}#${error.name.replaceAll('.', '-')}`,
+    })),
+    editable: opened.editable,
+    pages: opened.pages.map((page) => ({ name: page.name, title: page.title, answers: answersOf(page) })),
+    attestation: opened.reader.form.attestation?.text ?? null,
+    attestationError: own?.message ?? null,
+    attestationValue: attestation,
+  });
+}
+
+function formErrors(error: AppError): readonly FormError[] {
+  const list = error.extra['form'];
+  if (Array.isArray(list)) return list.filter((entry): entry is FormError => typeof entry === 'object' && entry !== null && 'message' in entry);
+  return error.errors.map((entry) => ({
+    page: '',
+    name: entry.pointer.slice(1),
+    label: '',
+    message: entry.fix === undefined ? entry.detail : `${entry.detail} ${entry.fix}`,
+  }));
+}
+
+async function drawSign(
+  deps: PortalDeps,
+  visit: Visit,
+  typed: { readonly name: string; readonly title: string; readonly consent: boolean },
+  errors: ReadonlyMap<string, string>,
+): Promise<string> {
+  const { form, signing } = signingForm(visit.context, visit.form);
+  const record = await deps.reader.get(deps.db, visit.context, form.object, visit.link.recordId, {});
+  const path = visit.context.model.objects.get(form.object)?.path;
+  const state = path === undefined || path === null ? null : String(record[path.field]);
+  const transition = path?.transitions.get(signing.transitions.portal ?? '');
+  const canSign = transition !== undefined && state !== null && transition.from.includes(state);
+  return deps.render('sign', {
+    title: form.title,
+    base: visit.base,
+    lead: form.confirmation?.body ?? '',
+    hasErrors: errors.size > 0,
+    errors: [...errors].map(([name, message]) => ({ message, href: `#${name}` })),
+    version: String(record[signing.version] ?? ''),
+    hash: String(record[signing.hash] ?? ''),
+    canSign,
+    signed: !canSign,
+    signedText: path?.states.find((entry) => entry.name === state)?.label ?? '',
+    consent: signing.consent,
+    nameValue: typed.name,
+    titleValue: typed.title,
+    consentValue: typed.consent,
+    nameError: errors.get('name') ?? null,
+    consentError: errors.get('consent') ?? null,
+  });
+}
+
+/** Pages for people outside the plan: personal links, forms, signing, unsubscribing. They work without script. */
+export function makePortalRoutes(deps: PortalDeps): Router {
+  const router = Router();
+  const upload = multer({ storage: multer.memoryStorage(), limits: { fileSize: MAX_UPLOAD_BYTES, files: 5, fields: 2000, fieldSize: 256 * 1024 } });
+  const plain = urlencoded({ extended: false, limit: '256kb', parameterLimit: 2000 });
+  const asset = (file: string) => (_request: Request, response: Response) =>
+    response.sendFile(join(packageRoot(), 'templates', 'portal', file), { maxAge: '1h' });
+
+  router.get('/assets/portal.css', asset('portal.css'));
+  router.get('/assets/portal.js', asset('portal.js'));
+
+  router.get('/unsubscribe/:token', (request, response) => {
+    const action = `/portal/unsubscribe/${encodeURIComponent(request.params.token)}`;
+    response.send(
+      deps.render('message', {
+        title: 'Stop these mails',
+        message: 'Press the button and we will not write to this address about joining our network again.',
+        action,
+        actionLabel: 'Stop these mails',
+      }),
+    );
+  });
+  router.post('/unsubscribe/:token', plain, async (request, response) => {
+    if (!(await deps.unsubscribe(request.params.token)))
+      throw new AppError('not_found', 'This link is not known. Write to us and we will take you off the list.');
+    response.send(
+      deps.render('message', { title: 'Done', message: 'We will not write to this address about joining our network again.', action: null, actionLabel: null }),
+    );
+  });
+
+  router.get('/start/:secret', async (request, response) => {
+    const { now } = await deps.contextFor({ kind: 'guest' }, 'portal');
+    const link = await openPortalLink(deps.db, request.params.secret, now);
+    rememberLink(response, link.id, request.params.secret, link.expiresAt, deps.secureCookies);
+    response.redirect(303, `/portal/${link.id}`);
+  });
+
+  router.get('/:link', async (request, response) => {
+    const visit = await visitOf(deps, request);
+    if (visit.context.model.forms.get(visit.form)?.signing !== undefined) {
+      response.send(await drawSign(deps, visit, { name: '', title: '', consent: false }, new Map()));
+      return;
+    }
+    const opened = await openVisit(deps, visit);
+    if (opened.editable) response.send(drawTasks(deps, visit, opened));
+    else response.redirect(303, `${visit.base}/status`);
+  });
+
+  router.get('/:link/page/:page', async (request, response) => {
+    const visit = await visitOf(deps, request);
+    const opened = await openVisit(deps, visit);
+    if (!opened.editable) response.redirect(303, `${visit.base}/status`);
+    else {
+      const page = pageOf(opened, request.params.page);
+      const errors = opened.submission.visited.includes(page.name) ? pageErrors(opened, page.name) : [];
+      response.send(drawPage(deps, visit, opened, page, errors, null));
+    }
+  });
+
+  router.post('/:link/page/:page/autosave', upload.none(), async (request, response) => {
+    requireSameOrigin(request);
+    const visit = await visitOf(deps, request);
+    const name = String(request.params['page']);
+    const page = pageOf(await openVisit(deps, visit), name);
+    const saved = await deps.forms.savePage(deps.db, visit.context, visit.form, visit.link.recordId, name, typedInput(page, body(request)), false);
+    response.json({ savedAt: clockTime(saved.submission.updatedAt) });
+  });
+
+  router.post('/:link/page/:page', upload.any(), async (request, response) => {
+    requireSameOrigin(request);
+    const visit = await visitOf(deps, request);
+    const name = String(request.params['page']);
+    const action = text(request, 'action');
+    const before = await openVisit(deps, visit);
+    const input = withRepeatAction(typedInput(pageOf(before, name), body(request)), action);
+    const leave = action === 'continue' || action === '';
+    let opened = await deps.forms.savePage(deps.db, visit.context, visit.form, visit.link.recordId, name, input, leave);
+    const problems: FormError[] = [];
+    for (const file of Array.isArray(request.files) ? request.files : []) {
+      const type = file.fieldname.replace(/^document\./, '');
+      try {
+        opened = await deps.forms.upload(deps.db, visit.context, visit.form, visit.link.recordId, {
+          type,
+          name: file.originalname,
+          mediaType: file.mimetype,
+          bytes: file.buffer,
+        });
+      } catch (error) {
+        if (!isAppError(error)) throw error;
+        problems.push({ page: name, name: `document.${type}`, label: file.originalname, message: error.message });
+      }
+    }
+    const page = pageOf(opened, name);
+    const errors = [...problems, ...(leave ? checkPage(opened.reader, page) : [])];
+    if (errors.length > 0 || !leave) {
+      if (action === 'save' && errors.length === 0) response.redirect(303, visit.base);
+      else response.status(errors.length > 0 ? 422 : 200).send(drawPage(deps, visit, opened, page, errors, clockTime(opened.submission.updatedAt)));
+      return;
+    }
+    const next = opened.pages[opened.pages.findIndex((entry) => entry.name === name) + 1];
+    response.redirect(303, next === undefined ? `${visit.base}/check` : `${visit.base}/page/${next.name}`);
+  });
+
+  router.get('/:link/check', async (request, response) => {
+    const visit = await visitOf(deps, request);
+    response.send(drawCheck(deps, visit, await openVisit(deps, visit), [], ''));
+  });
+  router.post('/:link/check', plain, async (request, response) => {
+    requireSameOrigin(request);
+    const visit = await visitOf(deps, request);
+    const attestation = text(request, 'attestation');
+    try {
+      await deps.forms.submit(deps.db, visit.context, visit.form, visit.link.recordId, attestation);
+      response.redirect(303, `${visit.base}/status?sent=1`);
+    } catch (error) {
+      if (!isAppError(error, 'validation_failed')) throw error;
+      response.status(422).send(drawCheck(deps, visit, await openVisit(deps, visit), formErrors(error), attestation));
+    }
+  });
+  router.get('/:link/status', async (request, response) => {
+    const visit = await visitOf(deps, request);
+    const opened = await openVisit(deps, visit);
+    response.send(deps.render('status', { ...(await statusView(deps, visit.context, opened)), base: visit.base, justSent: request.query['sent'] === '1' }));
+  });
+
+  router.get('/:link/document', async (request, response) => {
+    const visit = await visitOf(deps, request);
+    const { form, signing } = signingForm(visit.context, visit.form);
+    const record = await deps.reader.get(deps.db, visit.context, form.object, visit.link.recordId, {});
+    const fileId = record[signing.document];
+    if (typeof fileId !== 'string') throw new AppError('not_found', 'The document is not ready yet.');
+    const bytes = await deps.files.read(deps.db, fileId);
+    response.type('application/pdf').setHeader('Content-Disposition', 'inline; filename="document.pdf"').send(Buffer.from(bytes));
+  });
+  router.post('/:link/sign', plain, async (request, response) => {
+    requireSameOrigin(request);
+    const visit = await visitOf(deps, request);
+    const typed = { name: text(request, 'name'), title: text(request, 'title'), consent: text(request, 'consent') === 'yes' };
+    const signer = {
+      ...typed,
+      address: request.ip ?? '',
+      userAgent: request.headers['user-agent'] ?? '',
+      party: 'portal' as const,
+      seenHash: text(request, 'seenHash'),
+    };
+    try {
+      await signDocument(deps, deps.db, visit.context, visit.form, visit.link.recordId, signer);
+      response.redirect(303, visit.base);
+    } catch (error) {
+      if (!isAppError(error)) throw error;
+      const errors = new Map(error.errors.length > 0 ? error.errors.map((entry) => [entry.pointer.slice(1), entry.detail]) : [['main', error.message]]);
+      response.status(422).send(await drawSign(deps, visit, typed, errors));
+    }
+  });
+
+  return router;
+}

@@ -111,10 +111,14 @@ export async function up(tx: Knex.Transaction): Promise<void> {
   create index mail_delivery_about on mail_delivery (about_id);
   create index mail_delivery_recipient on mail_delivery (recipient);
   create index mail_delivery_created on mail_delivery (created_at, id);
-  create table mail_suppression (address text collate "C" primary key, reason text not null, at timestamptz(3) not null, delivery_id uuid);
+  create table mail_suppression (
+    address text collate "C" not null, reason text collate "C" not null check (reason in ('unsubscribe', 'bounce', 'complaint')),
+    at timestamptz(3) not null, delivery_id uuid, primary key (address, reason));
   create table inbound_mail (
     id uuid primary key, mailbox text not null, message_id text collate "C" not null, sender text not null, subject text not null,
-    received_at timestamptz(3) not null, raw bytea not null, object text, record_id uuid, unique (mailbox, message_id));
+    received_at timestamptz(3) not null, raw bytea not null, auto_reply boolean not null default false, object text, record_id uuid,
+    thread_object text, thread_id uuid, unique (mailbox, message_id));
+  create index inbound_mail_message on inbound_mail (message_id);
   create table mail_thread (token text collate "C" primary key, object text not null, record_id uuid not null unique);
 
   create table file_blob (sha256 text collate "C" primary key, size bigint not null);

@@ -13,6 +13,8 @@ export interface QueueMail {
   readonly mailbox?: string;
   readonly inReplyTo?: string;
   readonly attachments?: readonly { readonly fileId: string; readonly name: string }[];
+  /** Says in the header `Auto-Submitted` that no person wrote this mail, so that other machines do not answer it. Default `generated`; `no` for a person's own words. */
+  readonly automatic?: 'generated' | 'replied' | 'no';
 }
 
 export interface MailQueue {

@@ -1,0 +1,54 @@
+import { AppError } from '../errors.ts';
+
+const LOCAL = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
+const DOMAIN = /^(?=.{1,253}$)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+
+/**
+ * One plain mailbox address, its domain in lower case. Groups, lists, quoted local parts, comments, display names and line
+ * breaks are refused, so that an envelope never holds more than the one recipient that was meant (quality.md, 6: case 58).
+ * @throws AppError validation_failed
+ */
+export function parseAddress(text: string, pointer = '/to'): string {
+  const trimmed = text.trim();
+  const at = trimmed.lastIndexOf('@');
+  const local = trimmed.slice(0, at);
+  const domain = trimmed.slice(at + 1);
+  if (at < 1 || /[\r\n]/.test(text) || local.length > 64 || !LOCAL.test(local) || !DOMAIN.test(domain)) {
+    throw new AppError('validation_failed', 'This is not one plain e-mail address.', {
+      errors: [{ pointer, code: 'email', detail: 'This is not one plain e-mail address.', fix: 'Write it as name@domain, without name, quotes or further addresses.' }],
+    });
+  }
+  return `${local}@${domain.toLowerCase()}`;
+}
+
+/** The key that an address is suppressed by: providers of mailboxes do not tell upper from lower case. */
+export function suppressionKey(address: string): string {
+  return address.toLowerCase();
+}
+
+/** A header value on one line. @throws AppError rule_failed when it holds a line break */
+export function oneLine(value: string, what: string): string {
+  if (/[\r\n\u2028\u2029\0]/.test(value)) throw new AppError('rule_failed', `${what} holds a line break, which would start another mail header.`);
+  return value;
+}
+
+/** `Name <address>` or a bare address, as in MAIL_FROM. @throws AppError config_invalid */
+export function parseSender(text: string): { readonly name: string; readonly address: string } {
+  const match = /^\s*(?:"?([^"<>\r\n]*?)"?\s*<([^<>]+)>|([^<>\s]+))\s*$/.exec(text);
+  const address = match?.[2] ?? match?.[3];
+  if (address === undefined) throw new AppError('config_invalid', 'The sender of mail must be written "Name <address>" or "address".');
+  return { name: match?.[1] ?? '', address: parseAddress(address, '/MAIL_FROM') };
+}
+
+/** `local+t-token@domain`: replies to it find their thread. */
+export function threadAddress(address: string, token: string): string {
+  const at = address.lastIndexOf('@');
+  return `${address.slice(0, at)}+t-${token}${address.slice(at)}`;
+}
+
+/** Takes the thread token out of an address, if it has one. */
+export function splitThreadAddress(address: string): { readonly address: string; readonly token: string | null } {
+  const match = /^(.+)\+t-([0-9a-z]+)(@[^@]+)$/i.exec(address);
+  if (match === null) return { address: address.toLowerCase(), token: null };
+  return { address: `${match[1] ?? ''}${match[3] ?? ''}`.toLowerCase(), token: (match[2] ?? '').toLowerCase() };
+}

@@ -1,0 +1,90 @@
+import type { Knex } from 'knex';
+import type { ObjectModel } from '../model/types.ts';
+import { ident, platformTable, rows, run, sql } from '../sql.ts';
+
+export interface ThreadRef {
+  readonly object: string;
+  readonly id: string;
+}
+
+export interface NewInbound {
+  readonly id: string;
+  readonly mailbox: string;
+  readonly messageId: string;
+  readonly sender: string;
+  readonly subject: string;
+  readonly receivedAt: string;
+  readonly raw: Buffer;
+  readonly autoReply: boolean;
+}
+
+/** Keeps a message as it came; false when this mailbox has had it before. Waits for a transaction that is storing the same. */
+export async function insertInbound(tx: Knex.Transaction, mail: NewInbound): Promise<boolean> {
+  const inserted = await run(
+    tx,
+    sql`insert into ${platformTable(tx, 'inbound_mail')} (id, mailbox, message_id, sender, subject, received_at, raw, auto_reply)
+        values (${mail.id}::uuid, ${mail.mailbox}, ${mail.messageId}, ${mail.sender}, ${mail.subject}, ${mail.receivedAt}::timestamptz, ${mail.raw}::bytea, ${mail.autoReply}::boolean)
+        on conflict (mailbox, message_id) do nothing`,
+  );
+  return inserted === 1;
+}
+
+/** Notes which records a message became. */
+export async function linkInbound(tx: Knex.Transaction, id: string, message: ThreadRef, thread: ThreadRef): Promise<void> {
+  await run(
+    tx,
+    sql`update ${platformTable(tx, 'inbound_mail')} set object = ${message.object}, record_id = ${message.id}::uuid, thread_object = ${thread.object}, thread_id = ${thread.id}::uuid
+        where id = ${id}::uuid`,
+  );
+}
+
+/** The thread's token, made on first use. */
+export async function threadToken(tx: Knex.Transaction, thread: ThreadRef, fresh: string): Promise<string> {
+  const table = platformTable(tx, 'mail_thread');
+  await run(tx, sql`insert into ${table} (token, object, record_id) values (${fresh}, ${thread.object}, ${thread.id}::uuid) on conflict (record_id) do nothing`);
+  const [row] = await rows(tx, sql`select token from ${table} where record_id = ${thread.id}::uuid`);
+  return String(row?.['token'] ?? fresh);
+}
+
+function toThread(row: Readonly<Record<string, unknown>> | undefined): ThreadRef | null {
+  if (row === undefined || typeof row['object'] !== 'string' || typeof row['id'] !== 'string') return null;
+  return { object: row['object'], id: row['id'] };
+}
+
+/** The thread that a token names, or null. */
+export async function threadByToken(db: Knex, token: string): Promise<ThreadRef | null> {
+  const [row] = await rows(db, sql`select object, record_id::text as id from ${platformTable(db, 'mail_thread')} where token = ${token}`);
+  return toThread(row);
+}
+
+/** The thread of an earlier message of this mailbox, by its Message-ID, or null. */
+export async function threadOfInbound(db: Knex, mailbox: string, messageIds: readonly string[]): Promise<ThreadRef | null> {
+  const [row] = await rows(
+    db,
+    sql`select thread_object as object, thread_id::text as id from ${platformTable(db, 'inbound_mail')}
+        where message_id = any(${messageIds}::text[]) and mailbox = ${mailbox} and thread_id is not null order by received_at desc limit 1`,
+  );
+  return toThread(row);
+}
+
+/** What our own mail with one of these Message-IDs was about, or null. */
+export async function aboutOfSent(db: Knex, mailbox: string, messageIds: readonly string[]): Promise<ThreadRef | null> {
+  const [row] = await rows(
+    db,
+    sql`select about_object as object, about_id::text as id from ${platformTable(db, 'mail_delivery')}
+        where message_id = any(${messageIds}::text[]) and mailbox = ${mailbox} and about_id is not null order by created_at desc limit 1`,
+  );
+  return toThread(row);
+}
+
+/** True when the record exists and is not in the trash. */
+export async function isLive(db: Knex, object: ObjectModel, id: string): Promise<boolean> {
+  const found = await rows(db, sql`select 1 as one from ${platformTable(db, object.table)} where id = ${id}::uuid and deleted_at is null`);
+  return found.length === 1;
+}
+
+/** Value of a reference column of one record, or null. */
+export async function referencedId(db: Knex, object: ObjectModel, column: string, id: string): Promise<string | null> {
+  const [row] = await rows(db, sql`select ${ident(column)}::text as id from ${platformTable(db, object.table)} where id = ${id}::uuid and deleted_at is null`);
+  return typeof row?.['id'] === 'string' ? row['id'] : null;
+}

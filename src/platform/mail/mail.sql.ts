@@ -1,0 +1,247 @@
+import type { Knex } from 'knex';
+import { toRfc3339 } from '../db.ts';
+import { AppError } from '../errors.ts';
+import { platformTable, rows, run, sql } from '../sql.ts';
+import type { DeliveryState } from './types.ts';
+
+export type SuppressionReason = 'unsubscribe' | 'bounce' | 'complaint';
+
+export interface NewDelivery {
+  readonly id: string;
+  readonly key: string;
+  readonly messageId: string;
+  readonly class: 'campaign' | 'transactional';
+  readonly template: string;
+  readonly recipient: string;
+  readonly subject: string;
+  readonly html: string;
+  readonly plain: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly attachments: readonly { readonly fileId: string; readonly name: string }[];
+  readonly about: { readonly object: string; readonly id: string } | null;
+  readonly mailbox: string | null;
+  readonly state: DeliveryState;
+  readonly at: string;
+  readonly unsubscribeHash: Buffer | null;
+}
+
+/** A delivery as lists show it: without bodies. */
+export interface DeliverySummary {
+  readonly id: string;
+  readonly class: 'campaign' | 'transactional';
+  readonly template: string;
+  readonly recipient: string;
+  readonly subject: string;
+  readonly about: { readonly object: string; readonly id: string } | null;
+  readonly state: DeliveryState;
+  readonly attempt: number;
+  readonly lastError: string | null;
+  readonly createdAt: string;
+  readonly sentAt: string | null;
+}
+
+export interface ClaimedDelivery extends DeliverySummary {
+  readonly messageId: string;
+  readonly html: string;
+  readonly plain: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly attachments: readonly { readonly fileId: string; readonly name: string }[];
+}
+
+type Found = Readonly<Record<string, unknown>>;
+
+const STATES: readonly DeliveryState[] = ['queued', 'sending', 'sent', 'captured', 'bounced', 'failed', 'unknown', 'suppressed'];
+
+/** Boundary: one row of `mail_delivery`. */
+function toSummary(row: Found): DeliverySummary {
+  const state = STATES.find((entry) => entry === row['state']);
+  if (state === undefined) throw new AppError('internal', `A delivery is in the unknown state ${String(row['state'])}.`);
+  return {
+    id: String(row['id']),
+    class: row['class'] === 'campaign' ? 'campaign' : 'transactional',
+    template: String(row['template']),
+    recipient: String(row['recipient']),
+    subject: String(row['subject']),
+    about: typeof row['about_object'] === 'string' && typeof row['about_id'] === 'string' ? { object: row['about_object'], id: row['about_id'] } : null,
+    state,
+    attempt: Number(row['attempt']),
+    lastError: typeof row['last_error'] === 'string' ? row['last_error'] : null,
+    createdAt: toRfc3339(String(row['created_at'])),
+    sentAt: typeof row['sent_at'] === 'string' ? toRfc3339(row['sent_at']) : null,
+  };
+}
+
+function toClaimed(row: Found): ClaimedDelivery {
+  const headers = row['headers'];
+  const attachments: unknown = row['attachments'];
+  return {
+    ...toSummary(row),
+    messageId: String(row['message_id']),
+    html: String(row['html']),
+    plain: String(row['plain']),
+    headers: typeof headers === 'object' && headers !== null ? Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)])) : {},
+    attachments: Array.isArray(attachments) ? attachments.map((entry: Found) => ({ fileId: String(entry['fileId']), name: String(entry['name']) })) : [],
+  };
+}
+
+const SUMMARY = sql`id::text, class, template, recipient, subject, about_object, about_id::text, state, attempt, last_error, created_at, sent_at`;
+
+/** Inserts a delivery; false when its key is already there (the effect happened before). */
+export async function insertDelivery(tx: Knex.Transaction, mail: NewDelivery): Promise<boolean> {
+  const inserted = await run(
+    tx,
+    sql`insert into ${platformTable(tx, 'mail_delivery')}
+          (id, key, message_id, class, template, recipient, subject, html, plain, headers, attachments, about_object, about_id, mailbox, state, next_attempt_at, unsubscribe_hash, created_at)
+        values (${mail.id}::uuid, ${mail.key}, ${mail.messageId}, ${mail.class}, ${mail.template}, ${mail.recipient}, ${mail.subject}, ${mail.html}, ${mail.plain},
+          ${JSON.stringify(mail.headers)}::jsonb, ${JSON.stringify(mail.attachments)}::jsonb, ${mail.about?.object ?? null}, ${mail.about?.id ?? null}::uuid, ${mail.mailbox},
+          ${mail.state}, ${mail.at}::timestamptz, ${mail.unsubscribeHash}::bytea, ${mail.at}::timestamptz)
+        on conflict (key) do nothing`,
+  );
+  return inserted === 1;
+}
+
+/** Id of the delivery with this key, or null. */
+export async function deliveryIdByKey(db: Knex, key: string): Promise<string | null> {
+  const [row] = await rows(db, sql`select id::text from ${platformTable(db, 'mail_delivery')} where key = ${key}`);
+  return row === undefined ? null : String(row['id']);
+}
+
+/** Why this address gets no mail of this class, or null. Opting out concerns campaigns only; a dead address concerns all mail. */
+export async function suppressionOf(db: Knex, address: string, mailClass: string): Promise<string | null> {
+  const [row] = await rows(
+    db,
+    sql`select reason from ${platformTable(db, 'mail_suppression')} where address = ${address} and (reason = 'bounce' or ${mailClass} = 'campaign') order by reason limit 1`,
+  );
+  return row === undefined ? null : String(row['reason']);
+}
+
+/** Suppresses an address; false when it already was for this reason. */
+export async function insertSuppression(tx: Knex.Transaction, address: string, reason: SuppressionReason, at: string, deliveryId: string | null): Promise<boolean> {
+  const inserted = await run(
+    tx,
+    sql`insert into ${platformTable(tx, 'mail_suppression')} (address, reason, at, delivery_id)
+        values (${address}, ${reason}, ${at}::timestamptz, ${deliveryId}::uuid) on conflict (address, reason) do nothing`,
+  );
+  return inserted === 1;
+}
+
+/** True when this database may send nothing, whatever the configuration says. */
+export async function isSandbox(db: Knex): Promise<boolean> {
+  const [row] = await rows(db, sql`select value from ${platformTable(db, 'setting')} where key = 'sandbox'`);
+  return row !== undefined && row['value'] !== false && row['value'] !== null;
+}
+
+/**
+ * Deliveries whose sender vanished between `sending` and its outcome: campaign mail becomes `unknown` and is never sent
+ * again; other mail goes back to the queue with the same Message-ID.
+ */
+export async function recoverAbandoned(db: Knex, now: string): Promise<{ readonly unknown: number; readonly requeued: number }> {
+  const moved = await rows(
+    db,
+    sql`update ${platformTable(db, 'mail_delivery')} set
+          state = case when class = 'campaign' then 'unknown' else 'queued' end, lease_until = null, next_attempt_at = ${now}::timestamptz,
+          last_error = case when class = 'campaign' then 'The process ended while this mail was being sent; whether it arrived is not known.' else 'The process ended while this mail was being sent; it is sent again.' end
+        where state = 'sending' and lease_until < ${now}::timestamptz
+        returning state`,
+  );
+  const unknown = moved.filter((row) => row['state'] === 'unknown').length;
+  return { unknown, requeued: moved.length - unknown };
+}
+
+/** Takes up to `limit` due deliveries for this process until `leaseUntil`, one attempt more each. */
+export async function claimDue(tx: Knex.Transaction, now: string, leaseUntil: string, limit: number): Promise<readonly ClaimedDelivery[]> {
+  const table = platformTable(tx, 'mail_delivery');
+  const claimed = await rows(
+    tx,
+    sql`update ${table} set lease_until = ${leaseUntil}::timestamptz, attempt = attempt + 1
+        where id in (
+          select id from ${table} where state = 'queued' and next_attempt_at <= ${now}::timestamptz and (lease_until is null or lease_until < ${now}::timestamptz)
+          order by next_attempt_at, id limit ${limit}::integer for update skip locked)
+        returning ${SUMMARY}, message_id, html, plain, headers, attachments`,
+  );
+  return claimed.map(toClaimed).sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/**
+ * Last step before the socket opens: `sending`, or `suppressed` when the address was suppressed since it was queued.
+ * Null when another process owns the delivery by now.
+ */
+export async function markSending(db: Knex, id: string, attempt: number, leaseUntil: string): Promise<'sending' | 'suppressed' | null> {
+  const suppression = platformTable(db, 'mail_suppression');
+  const [row] = await rows(
+    db,
+    sql`update ${platformTable(db, 'mail_delivery')} d set lease_until = ${leaseUntil}::timestamptz,
+          state = case when exists (select 1 from ${suppression} s where s.address = lower(d.recipient) and (s.reason = 'bounce' or d.class = 'campaign')) then 'suppressed' else 'sending' end
+        where d.id = ${id}::uuid and d.attempt = ${attempt}::integer and d.state = 'queued'
+        returning d.state`,
+  );
+  return row === undefined ? null : row['state'] === 'suppressed' ? 'suppressed' : 'sending';
+}
+
+export interface Outcome {
+  readonly state: 'sent' | 'queued' | 'bounced' | 'failed' | 'unknown';
+  readonly error: string | null;
+  readonly at: string;
+  /** For `queued`: when to try again. */
+  readonly nextAttemptAt?: string;
+}
+
+/** Writes what became of an attempt, unless the attempt is no longer ours (a paused process's late answer touches nothing). */
+export async function finishAttempt(db: Knex, id: string, attempt: number, from: 'sending' | 'queued', outcome: Outcome): Promise<boolean> {
+  const sentAt = outcome.state === 'sent' ? outcome.at : null;
+  const touched = await run(
+    db,
+    sql`update ${platformTable(db, 'mail_delivery')} set state = ${outcome.state}, last_error = ${outcome.error}, lease_until = null,
+          sent_at = ${sentAt}::timestamptz, next_attempt_at = ${outcome.nextAttemptAt ?? outcome.at}::timestamptz
+        where id = ${id}::uuid and attempt = ${attempt}::integer and state = ${from}`,
+  );
+  return touched === 1;
+}
+
+/** Ends due deliveries where nothing may be sent: `captured`, or `suppressed`. */
+export async function captureDue(db: Knex, now: string, limit: number): Promise<readonly DeliveryState[]> {
+  const table = platformTable(db, 'mail_delivery');
+  const suppression = platformTable(db, 'mail_suppression');
+  const ended = await rows(
+    db,
+    sql`update ${table} d set sent_at = ${now}::timestamptz, lease_until = null, attempt = d.attempt + 1,
+          state = case when exists (select 1 from ${suppression} s where s.address = lower(d.recipient) and (s.reason = 'bounce' or d.class = 'campaign')) then 'suppressed' else 'captured' end
+        where d.id in (select id from ${table} where state = 'queued' and next_attempt_at <= ${now}::timestamptz order by next_attempt_at, id limit ${limit}::integer for update skip locked)
+        returning d.state`,
+  );
+  return ended.map((row) => (row['state'] === 'suppressed' ? 'suppressed' : 'captured'));
+}
+
+/** When the next queued or abandoned delivery is due, or null. */
+export async function nextDueAt(db: Knex): Promise<string | null> {
+  const [row] = await rows(
+    db,
+    sql`select min(case when state = 'queued' then greatest(next_attempt_at, coalesce(lease_until, next_attempt_at)) else lease_until end) as due
+        from ${platformTable(db, 'mail_delivery')} where state in ('queued', 'sending')`,
+  );
+  return typeof row?.['due'] === 'string' ? toRfc3339(row['due']) : null;
+}
+
+/** Deliveries in one state, newest first, at most `limit`. */
+export async function deliveriesInState(db: Knex, state: DeliveryState, limit: number): Promise<readonly DeliverySummary[]> {
+  const found = await rows(db, sql`select ${SUMMARY} from ${platformTable(db, 'mail_delivery')} where state = ${state} order by created_at desc, id desc limit ${limit}::integer`);
+  return found.map(toSummary);
+}
+
+/** Deliveries about one record, newest first. */
+export async function deliveriesAbout(db: Knex, recordId: string): Promise<readonly DeliverySummary[]> {
+  const found = await rows(db, sql`select ${SUMMARY} from ${platformTable(db, 'mail_delivery')} where about_id = ${recordId}::uuid order by created_at desc, id desc limit 500`);
+  return found.map(toSummary);
+}
+
+/** The delivery that a link's token belongs to, or null. */
+export async function deliveryByUnsubscribeHash(db: Knex, hash: Buffer): Promise<DeliverySummary | null> {
+  const [row] = await rows(db, sql`select ${SUMMARY} from ${platformTable(db, 'mail_delivery')} where unsubscribe_hash = ${hash}::bytea`);
+  return row === undefined ? null : toSummary(row);
+}
+
+/** The delivery of one id, or null. */
+export async function deliveryById(db: Knex, id: string): Promise<DeliverySummary | null> {
+  const [row] = await rows(db, sql`select ${SUMMARY} from ${platformTable(db, 'mail_delivery')} where id = ${id}::uuid`);
+  return row === undefined ? null : toSummary(row);
+}

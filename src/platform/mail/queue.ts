@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto';
+import type { Knex } from 'knex';
+import type { CallContext } from '../access/types.ts';
+import { AppError } from '../errors.ts';
+import { newSecret, type NewId, type RandomBytes } from '../ids.ts';
+import type { MailboxFile } from '../metadata/types.ts';
+import type { Model } from '../model/types.ts';
+import { oneLine, parseAddress, parseSender, suppressionKey, threadAddress } from './address.ts';
+import { referencedId, threadToken, type ThreadRef } from './inbound.sql.ts';
+import { deliveryIdByKey, insertDelivery, suppressionOf } from './mail.sql.ts';
+import { makeMailTemplates, type LayoutData, type MailTemplates } from './templates.ts';
+import type { MailQueue, QueueMail } from './types.ts';
+
+export interface MailConfig {
+  /** `Name <address>` or an address. */
+  readonly from: string;
+  /** Domain of Message-IDs. */
+  readonly domain: string;
+  /** Where links in mails point to, without a slash at the end. */
+  readonly publicUrl: string;
+  readonly planName: string;
+  readonly planAddress: string;
+  readonly planPhone: string;
+}
+
+export interface MailQueueOptions {
+  readonly newId: NewId;
+  readonly config: MailConfig;
+  /** Randomness of tokens; seeded in simulations. */
+  readonly random?: RandomBytes;
+  readonly templates?: MailTemplates;
+}
+
+/** The hash under which an unsubscribe token is kept. */
+export function unsubscribeHash(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}
+
+function findMailbox(model: Model, name: string): MailboxFile {
+  const mailbox = model.mailboxes.get(name);
+  if (mailbox === undefined) throw new AppError('rule_failed', `There is no mailbox "${name}".`);
+  return mailbox;
+}
+
+/** The thread that mail about this record belongs to: the record itself, or the one its message record points to. */
+async function threadOf(tx: Knex.Transaction, model: Model, mailbox: MailboxFile, about: ThreadRef): Promise<ThreadRef | null> {
+  const { thread, message } = mailbox.creates;
+  if (about.object === thread.object) return about;
+  const object = model.objects.get(about.object);
+  const column = object?.fields.get(message.reference)?.column;
+  if (about.object !== message.object || object === undefined || column === undefined || column === null) return null;
+  const id = await referencedId(tx, object, column, about.id);
+  return id === null ? null : { object: thread.object, id };
+}
+
+/** Makes the queue: mail is rendered and stored with the change that causes it, and sent later by `sender.ts`. */
+export function makeMailQueue(options: MailQueueOptions): MailQueue {
+  const { config, newId } = options;
+  const templates = options.templates ?? makeMailTemplates();
+  const sender = parseSender(config.from);
+  const publicUrl = config.publicUrl.replace(/\/+$/, '');
+  const plan = { name: config.planName, address: config.planAddress, phone: config.planPhone, url: publicUrl };
+  const token = (bytes: number): string => Buffer.from(newSecret(options.random), 'base64url').subarray(0, bytes).toString('hex');
+
+  async function replyHeaders(tx: Knex.Transaction, context: CallContext, mail: QueueMail): Promise<Record<string, string>> {
+    if (mail.mailbox === undefined) return {};
+    const mailbox = findMailbox(context.model, mail.mailbox);
+    const thread = mail.about === null ? null : await threadOf(tx, context.model, mailbox, mail.about);
+    if (thread === null) return { 'Reply-To': mailbox.address };
+    return { 'Reply-To': threadAddress(mailbox.address, await threadToken(tx, thread, token(16))) };
+  }
+
+  return {
+    async queue(tx, context, mail) {
+      const known = await deliveryIdByKey(tx, mail.key);
+      if (known !== null) return { deliveryId: known, queued: false };
+      const recipient = parseAddress(mail.to);
+      const isCampaign = mail.class === 'campaign';
+      const secret = isCampaign ? newSecret(options.random) : null;
+      const unsubscribeUrl = secret === null ? null : `${publicUrl}/portal/unsubscribe/${secret}`;
+      const layout: LayoutData = { plan, unsubscribeUrl };
+      const rendered = templates.render(context.model, mail.template, mail.data, layout);
+      const id = newId();
+      const headers: Record<string, string> = { From: sender.name === '' ? sender.address : `"${sender.name}" <${sender.address}>`, ...(await replyHeaders(tx, context, mail)) };
+      if (mail.automatic !== 'no') headers['Auto-Submitted'] = mail.automatic === 'replied' ? 'auto-replied' : 'auto-generated';
+      if (mail.inReplyTo !== undefined) {
+        headers['In-Reply-To'] = oneLine(mail.inReplyTo, 'In-Reply-To');
+        headers['References'] = headers['In-Reply-To'];
+      }
+      if (unsubscribeUrl !== null) {
+        headers['List-Unsubscribe'] = `<${unsubscribeUrl}>`;
+        headers['List-Unsubscribe-Post'] = 'List-Unsubscribe=One-Click';
+      }
+      const suppressed = await suppressionOf(tx, suppressionKey(recipient), mail.class);
+      const inserted = await insertDelivery(tx, {
+        id,
+        key: mail.key,
+        messageId: `<${id}@${config.domain}>`,
+        class: mail.class,
+        template: mail.template,
+        recipient,
+        subject: rendered.subject,
+        html: rendered.html,
+        plain: rendered.text,
+        headers,
+        attachments: mail.attachments ?? [],
+        about: mail.about,
+        mailbox: mail.mailbox ?? null,
+        state: suppressed === null ? 'queued' : 'suppressed',
+        at: context.now,
+        unsubscribeHash: secret === null ? null : unsubscribeHash(secret),
+      });
+      if (inserted) return { deliveryId: id, queued: suppressed === null };
+      const other = await deliveryIdByKey(tx, mail.key);
+      if (other === null) throw new AppError('internal', `The delivery with key ${mail.key} could be neither inserted nor found.`);
+      return { deliveryId: other, queued: false };
+    },
+  };
+}

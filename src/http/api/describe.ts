@@ -1,0 +1,151 @@
+import { readRights, rightsFor, type Rights } from '../../platform/access/rights.ts';
+import type { CallContext } from '../../platform/access/types.ts';
+import { isAppError } from '../../platform/errors.ts';
+import { FIELD_TYPES } from '../../platform/model/field-types.ts';
+import type { FieldModel, ObjectModel } from '../../platform/model/types.ts';
+
+export interface FieldDescription {
+  readonly name: string;
+  readonly label: string;
+  readonly help: string | null;
+  readonly kind: string;
+  readonly control: string;
+  readonly system: boolean;
+  readonly readOnly: boolean;
+  readonly required: boolean;
+  readonly searchable: boolean;
+  readonly sortable: boolean;
+  readonly maxLength: number | null;
+  readonly options: readonly { readonly value: string; readonly label: string; readonly active: boolean; readonly color: string | null }[] | null;
+  readonly refersTo: readonly string[] | null;
+}
+
+export interface ObjectDescription {
+  readonly name: string;
+  readonly label: string;
+  readonly plural: string;
+  readonly description: string | null;
+  readonly icon: string | null;
+  readonly may: { readonly create: boolean; readonly update: boolean; readonly delete: boolean; readonly export: boolean };
+  readonly fields: readonly FieldDescription[];
+  readonly related: readonly { readonly name: string; readonly object: string; readonly via: string }[];
+  readonly path: {
+    readonly name: string;
+    readonly field: string;
+    readonly states: readonly { readonly name: string; readonly label: string; readonly kind: string }[];
+    readonly transitions: readonly {
+      readonly name: string;
+      readonly label: string;
+      readonly from: readonly string[];
+      readonly to: string;
+      readonly required: readonly string[];
+      readonly accepts: readonly string[];
+    }[];
+  } | null;
+  readonly views: readonly { readonly name: string; readonly label: string; readonly filter: string | null; readonly columns: readonly string[]; readonly sort: string | null }[];
+  readonly layout: {
+    readonly highlights: readonly string[];
+    readonly sections: readonly { readonly title: string; readonly fields: readonly string[] }[];
+    readonly related: readonly { readonly relation: string; readonly title: string; readonly columns: readonly string[]; readonly sort: string | null }[];
+  };
+  readonly forms: readonly { readonly name: string; readonly title: string; readonly signing: boolean }[];
+}
+
+function describeField(rights: Rights, field: FieldModel): FieldDescription {
+  const type = FIELD_TYPES[field.kind];
+  return {
+    name: field.name,
+    label: field.label,
+    help: field.help,
+    kind: field.kind,
+    control: type.control,
+    system: field.system,
+    readOnly: field.readOnly || !rights.writable.has(field.name),
+    required: field.required,
+    searchable: field.searchable,
+    sortable: field.column !== null && (field.sortColumn !== null || type.operators.includes('less')),
+    maxLength: field.maxLength,
+    options: field.values === null ? null : field.values.values.map((value) => ({ value: value.code, label: value.label, active: value.active !== false, color: value.color ?? null })),
+    refersTo: field.ref === null ? null : field.ref.to,
+  };
+}
+
+function canRead(context: CallContext, object: string): boolean {
+  try {
+    return rightsFor(context, object).canRead;
+  } catch (error) {
+    if (isAppError(error, 'not_found')) return false;
+    throw error;
+  }
+}
+
+function describeViews(context: CallContext, object: ObjectModel, readable: ReadonlySet<string>): ObjectDescription['views'] {
+  return [...context.model.views.values()]
+    .filter((view) => view.object === object.name)
+    .map((view) => ({ name: view.name, label: view.label, filter: view.filter ?? null, columns: view.columns.filter((column) => readable.has(column)), sort: view.sort ?? null }));
+}
+
+function describeLayout(context: CallContext, object: ObjectModel, rights: Rights): ObjectDescription['layout'] {
+  const layout = [...context.model.layouts.values()].find((entry) => entry.object === object.name);
+  const shown = (names: readonly string[]): readonly string[] => names.filter((name) => rights.readable.has(name));
+  if (layout === undefined) {
+    const own = [...object.fields.values()].filter((field) => !field.system).map((field) => field.name);
+    const lists = [...object.toMany.values()].filter((path) => canRead(context, path.object));
+    return {
+      highlights: shown(own).slice(0, 4),
+      sections: [{ title: 'Details', fields: shown(own) }],
+      related: lists.map((path) => ({ relation: path.name, title: context.model.objects.get(path.object)?.plural ?? path.object, columns: [], sort: null })),
+    };
+  }
+  return {
+    highlights: shown(layout.highlights),
+    sections: layout.sections.map((section) => ({ title: section.title, fields: shown(section.fields) })).filter((section) => section.fields.length > 0),
+    related: layout.related
+      .filter((list) => canRead(context, object.toMany.get(list.relation)?.object ?? ''))
+      .map((list) => ({
+        relation: list.relation,
+        title: list.title ?? context.model.objects.get(object.toMany.get(list.relation)?.object ?? '')?.plural ?? list.relation,
+        columns: list.columns,
+        sort: list.sort ?? null,
+      })),
+  };
+}
+
+/** One object as this caller may see it: fields, path, views, layout and what they may do. @throws AppError not_found */
+export function describeObject(context: CallContext, name: string): ObjectDescription {
+  const rights = readRights(context, name);
+  const { object } = rights;
+  const { path } = object;
+  return {
+    name: object.name,
+    label: object.label,
+    plural: object.plural,
+    description: object.description,
+    icon: object.icon,
+    may: { create: rights.canCreate, update: rights.canUpdate, delete: rights.canDelete, export: rights.canExport },
+    fields: [...object.fields.values()].filter((field) => rights.readable.has(field.name)).map((field) => describeField(rights, field)),
+    related: [...object.toMany.values()].filter((entry) => canRead(context, entry.object)).map(({ name: relation, object: other, via }) => ({ name: relation, object: other, via })),
+    path:
+      path === null
+        ? null
+        : {
+            name: path.name,
+            field: path.field,
+            states: path.states.map((state) => ({ name: state.name, label: state.label, kind: state.kind })),
+            transitions: [...path.transitions.values()]
+              .filter((transition) => rights.transitions.has(transition.name))
+              .map(({ name: transition, label, from, to, required, accepts }) => ({ name: transition, label, from, to, required, accepts })),
+          },
+    views: describeViews(context, object, rights.readable),
+    layout: describeLayout(context, object, rights),
+    forms: [...context.model.forms.values()].filter((form) => form.object === object.name).map((form) => ({ name: form.name, title: form.title, signing: form.signing !== undefined })),
+  };
+}
+
+/** Every object this caller may read, in the order of their labels. */
+export function listObjects(context: CallContext): readonly Pick<ObjectDescription, 'name' | 'label' | 'plural' | 'icon'>[] {
+  return [...context.model.objects.values()]
+    .filter((object) => canRead(context, object.name))
+    .map(({ name, label, plural, icon }) => ({ name, label, plural, icon }))
+    .sort((a, b) => (a.plural < b.plural ? -1 : 1));
+}

@@ -1,0 +1,125 @@
+import { SEARCH_COLUMN, isMasked, securityKey } from '../access/secure.sql.ts';
+import { ROW_RULE_VARIABLES } from '../access/rights.ts';
+import { openSearchFields } from '../access/search-fields.ts';
+import { AppError, isAppError } from '../errors.ts';
+import { checkExpression } from '../expression/check.ts';
+import { compileFilterSql } from '../expression/compile-sql.ts';
+import type { TypedExpression } from '../expression/types.ts';
+import { suggestion } from '../metadata/suggest.ts';
+import { fieldType } from '../model/field-types.ts';
+import type { FieldModel, Model } from '../model/types.ts';
+import { ident, joinSql, keyword, sql, type Sql } from '../sql.ts';
+import { invalidQuery } from './invalid-query.ts';
+import { OPEN_CLASS, searchText } from './search-key.ts';
+import { fieldSql, readableField, type Source } from './source.ts';
+import { bound, castOf, isValueText, valueHint } from './values.ts';
+
+const LONGEST_FILTER = 8_000;
+const MOST_CHECKED = 500;
+const checked = new WeakMap<Model, Map<string, TypedExpression>>();
+
+export interface FilterParts {
+  readonly filter?: string | undefined;
+  readonly equals?: Readonly<Record<string, string | number | boolean | null>> | undefined;
+  readonly search?: string | undefined;
+}
+
+/**
+ * Conditions of a read beyond the caller's rights.
+ * @throws AppError invalid_query for whatever does not exist, may not be read or cannot be compared
+ */
+export function planFilter(source: Source, parts: FilterParts): readonly Sql[] {
+  const conditions: Sql[] = [];
+  if (parts.filter !== undefined && parts.filter.trim() !== '') conditions.push(filterSql(source, parts.filter));
+  for (const [name, value] of Object.entries(parts.equals ?? {})) conditions.push(equalsSql(source, readableField(source, name, name), value));
+  if (parts.search !== undefined && searchText(parts.search) !== '') conditions.push(searchSql(source, parts.search));
+  return conditions;
+}
+
+function filterSql(source: Source, text: string): Sql {
+  const typed = checkFilter(source, text);
+  return sql`(${compileFilterSql(typed, source.schema, { alias: source.alias, context: source.context })})`;
+}
+
+function checkFilter(source: Source, text: string): TypedExpression {
+  if (text.length > LONGEST_FILTER) throw invalidQuery('filter', `The filter is longer than ${LONGEST_FILTER} characters.`);
+  if (text.includes('\u0000')) throw invalidQuery('filter', 'The filter holds a character that no text can hold.');
+  const known = checked.get(source.ctx.model) ?? new Map<string, TypedExpression>();
+  checked.set(source.ctx.model, known);
+  const key = `${securityKey(source.ctx)}|${source.object.name}|${text}`;
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const typed = check(source, text);
+  if (typed.type.kind !== 'boolean') throw invalidQuery('filter', 'The filter must be a condition, true or false for each record.', "Compare it with something, as in status == 'active'.");
+  if (typed.sqlObstacle !== null) throw invalidQuery('filter', `The filter cannot be run by the database: ${typed.sqlObstacle}.`);
+  if (known.size >= MOST_CHECKED) known.clear();
+  known.set(key, typed);
+  return typed;
+}
+
+function check(source: Source, text: string): TypedExpression {
+  try {
+    // Checked against what the caller can see: a hidden name is an unknown name, suggestions included.
+    return checkExpression(text, source.schema, { object: source.object.name, variables: ROW_RULE_VARIABLES });
+  } catch (error) {
+    if (!isAppError(error, 'invalid_expression')) throw error;
+    const errors = error.errors.map((detail) => ({ ...detail, pointer: `/filter${detail.pointer}`, code: 'invalid_query' }));
+    const own = { pointer: '/filter', code: 'invalid_query', detail: error.message };
+    throw new AppError('invalid_query', error.message, { errors: errors.length === 0 ? [own] : errors, extra: error.extra, cause: error });
+  }
+}
+
+function equalsSql(source: Source, field: FieldModel, value: string | number | boolean | null): Sql {
+  const column = fieldSql(source, field);
+  if (value === null) return sql`${column} is null`;
+  const cast = castOf(field);
+  // Codes are taken exactly; other values in any form that a write would take.
+  const text = field.values !== null || cast === 'text[]' ? String(value) : plainText(fieldType(field).parse(value, field));
+  if (!isValueText(cast, text)) throw invalidQuery(field.name, `"${field.name}" takes ${valueHint(cast)}.`);
+  if (field.values !== null && !field.values.values.some((entry) => entry.code === text)) {
+    const codes = field.values.values.map((entry) => entry.code);
+    throw invalidQuery(field.name, `"${text}" is not a value of "${field.name}".`, suggestion(text, codes).fix);
+  }
+  if (cast === 'text[]') return sql`${column} @> ${[text]}::text[]`;
+  return sql`${column} = ${bound(cast, text)}`;
+}
+
+function plainText(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : '';
+}
+
+const MOST_WORDS = 8;
+const LONGEST_SEARCH = 200;
+
+function searchSql(source: Source, text: string): Sql {
+  const fields = openSearchFields(source.object);
+  // An entry mixes all fields of its class: only who may read them all may look into it.
+  if (fields.length === 0 || !fields.every((name) => source.rights.readable.has(name))) {
+    throw invalidQuery('search', `${source.object.name} cannot be searched.`, 'Use filter.');
+  }
+  const entry = ident('e');
+  const candidates = sql`${ident(source.alias, 'id')} in (select ${ident('e', 'record_id')} from ${ident(source.ctx.model.schema, 'search_entry')} as ${entry}
+    where ${ident('e', 'object')} = ${source.object.name} and ${ident('e', 'class')} = ${OPEN_CLASS} and ${matchSql(text, 'e')})`;
+  return isMasked(source.rights) ? sql`(${ident(source.alias, SEARCH_COLUMN)} and ${candidates})` : candidates;
+}
+
+/**
+ * Whether a search entry matches: every word somewhere in the keys (words of one or two letters at the start of a
+ * word), or the full text matches.
+ * @throws AppError invalid_query when the text is too long
+ */
+export function matchSql(text: string, alias: string): Sql {
+  if (text.length > LONGEST_SEARCH || text.includes('\u0000')) throw invalidQuery('search', `Search for at most ${LONGEST_SEARCH} characters of plain text.`);
+  const folded = searchText(text);
+  const keys = ident(alias, 'keys');
+  const words = [...new Set(folded.split(' '))].slice(0, MOST_WORDS).map((word) => {
+    const like = escapeLike(word);
+    return [...word].length < 3 ? sql`(${keys} like ${`${like}%`} or ${keys} like ${`% ${like}%`})` : sql`${keys} like ${`%${like}%`}`;
+  });
+  return sql`((${joinSql(words, ' and ')}) or ${ident(alias, 'document')} @@ plainto_tsquery(${keyword("'simple'")}, ${folded}))`;
+}
+
+/** Text for LIKE in which no character is a wildcard. */
+export function escapeLike(text: string): string {
+  return text.replace(/[\\%_]/g, (character) => `\\${character}`);
+}

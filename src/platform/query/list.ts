@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import type { Knex } from 'knex';
+import { rightsFor, unknownRecord } from '../access/rights.ts';
+import { rowPredicate } from '../access/secure.sql.ts';
+import type { CallContext } from '../access/types.ts';
+import { isTransaction } from '../db.ts';
+import { AppError } from '../errors.ts';
+import { isUuid } from '../ids.ts';
+import type { FieldModel } from '../model/types.ts';
+import { ident, rows, sql, type Sql } from '../sql.ts';
+import { countRows } from './count.ts';
+import { decodeCursor, encodeCursor, listHash } from './cursor.ts';
+import { addNames, fieldsToRead, planExpand, readExpanded, type Expansion } from './expand.ts';
+import { planFilter } from './filter.ts';
+import { invalidQuery } from './invalid-query.ts';
+import { readPage, runPrepared, shapeRow, valueColumns } from './page.ts';
+import { planSort } from './sort.ts';
+import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
+import type { ListResult, ReadQuery, RecordData } from './types.ts';
+
+const DEFAULT_LIMIT = 50;
+const MOST_ROWS = 500;
+
+/**
+ * One page of records that the caller may read.
+ * @throws AppError not_found for an object, invalid_query for any part of the query that cannot be understood
+ */
+export async function listRecords(db: Knex, ctx: CallContext, query: ReadQuery): Promise<ListResult> {
+  const source = openSource(ctx, query.object, { trash: query.trash === true });
+  const selection = selectFields(source, query.fields, query.trash);
+  const expansions = planExpand(source, query.expand);
+  const conditions = [...planFilter(source, query), ...trashConditions(ctx, source, query)];
+  const keys = planSort(source, query.sort);
+  const hash = listHash(source, query, keys);
+  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, hash, keys);
+  const limit = planLimit(query.limit);
+  const count = query.count ?? 'none';
+  const work = async (handle: Knex): Promise<ListResult> => {
+    const fields = fieldsToRead(source, selection.fields, selection.withName, expansions);
+    const found = await readPage(handle, source, fields, conditions, keys, after, limit + 1);
+    const page = found.slice(0, limit);
+    const last = page.at(-1);
+    const data = await finish(
+      handle,
+      source,
+      selection,
+      expansions,
+      page.map((row) => row.record),
+    );
+    const meta = await countRows(handle, source, conditions, count);
+    return { data, page: { next: found.length > limit && last !== undefined ? encodeCursor(hash, last.position) : null }, meta };
+  };
+  // A page and its count are of one moment.
+  return count === 'none' || isTransaction(db) ? work(db) : db.transaction(work, { isolationLevel: 'repeatable read', readOnly: true });
+}
+
+/** The trash is for those who may delete, and shows what they may delete. */
+function trashConditions(ctx: CallContext, source: Source, query: ReadQuery): readonly Sql[] {
+  if (query.trash !== true) return [];
+  if (!rightsFor(ctx, query.object).canDelete) throw new AppError('forbidden', `You may not look into the trash of ${source.object.plural}.`);
+  const predicate = rowPredicate(ctx, query.object, 'delete', 'd');
+  if (predicate === null) return [];
+  const id = ident(source.alias, 'id');
+  return [sql`${id} in (select ${ident('d', 'id')} from ${ident(ctx.model.schema, source.object.table)} as ${ident('d')} where ${predicate})`];
+}
+
+function planLimit(limit: number | undefined): number {
+  if (limit === undefined) return DEFAULT_LIMIT;
+  if (!Number.isInteger(limit) || limit < 1 || limit > MOST_ROWS) throw invalidQuery('limit', `The limit is a whole number from 1 to ${MOST_ROWS}.`);
+  return limit;
+}
+
+export interface GetOptions {
+  readonly fields?: readonly string[] | undefined;
+  readonly expand?: readonly string[] | undefined;
+}
+
+/**
+ * One record, in one statement.
+ * @throws AppError not_found when there is none or the caller may not see it
+ */
+export async function getRecord(db: Knex, ctx: CallContext, objectName: string, id: string, options: GetOptions = {}): Promise<RecordData> {
+  const source = openSource(ctx, objectName);
+  const selection = selectFields(source, options.fields);
+  const expansions = planExpand(source, options.expand);
+  if (!isUuid(id)) throw unknownRecord(objectName, id);
+  const fields = fieldsToRead(source, selection.fields, selection.withName, expansions);
+  const statement = getSql(source, fields, id);
+  // Only the shapes that callers cannot vary are prepared by name.
+  const isClosed = options.fields === undefined && options.expand === undefined;
+  const [row] = isClosed ? await runPrepared(db, statement, statementName(ctx, 'get', statement)) : await rows(db, statement);
+  if (row === undefined) throw unknownRecord(objectName, id);
+  const [record] = await finish(db, source, selection, expansions, [shapeRow(fields, row)]);
+  if (record === undefined) throw unknownRecord(objectName, id);
+  return record;
+}
+
+/** Text of reading one record, row rule included. */
+export function getSql(source: Source, fields: readonly FieldModel[], id: string): Sql {
+  return sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = ${id}::uuid`])}`;
+}
+
+/** A name that stands for exactly this text under this Model. */
+function statementName(ctx: CallContext, verb: string, statement: Sql): string {
+  return `${verb}_${ctx.model.version}_${createHash('sha1').update(statement.text).digest('base64url')}`;
+}
+
+/** Names and expansions added, and what was read only for them left out. */
+async function finish(db: Knex, source: Source, selection: Selection, expansions: readonly Expansion[], records: readonly RecordData[]): Promise<readonly RecordData[]> {
+  const expanded = expansions.length === 0 ? null : await readExpanded(db, source, expansions, records);
+  const named = selection.withName ? await addNames(db, source, records) : records;
+  const wanted = new Set(selection.fields.map((field) => field.name));
+  const extra = new Set([...source.object.fields.keys()].filter((name) => !wanted.has(name)));
+  return named.map((record) => {
+    const kept = Object.fromEntries(Object.entries(record).filter(([name]) => !extra.has(name)));
+    return { ...kept, id: record.id, version: record.version, ...(expanded === null ? {} : { expanded: expanded.get(record.id) ?? {} }) };
+  });
+}

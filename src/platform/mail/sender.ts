@@ -1,0 +1,167 @@
+import type { Knex } from 'knex';
+import type { Clock } from '../clock.ts';
+import { inTransaction, isTransaction } from '../db.ts';
+import { AppError } from '../errors.ts';
+import { fault } from '../fault.ts';
+import type { FileStore } from '../files/types.ts';
+import type { Log } from '../log.ts';
+import { parseSender, suppressionKey } from './address.ts';
+import { captureDue, claimDue, deliveriesInState, finishAttempt, insertSuppression, isSandbox, markSending, recoverAbandoned, type ClaimedDelivery, type DeliverySummary, type Outcome } from './mail.sql.ts';
+import { makeSmtpClient, type SendResult, type SmtpClient } from './smtp.ts';
+import type { DeliveryHook } from './suppression.ts';
+
+/** Longer than any attempt can take (30 s of silence end a connection). */
+const LEASE_MS = 60_000;
+const BATCH = 50;
+const CONNECTIONS = 5;
+const GIVE_UP_MS = 3 * 24 * 60 * 60_000;
+
+export interface MailSenderOptions {
+  readonly smtpUrl: string | null;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly files: Pick<FileStore, 'stat' | 'read'>;
+  /** Never opens a socket, as if the database were marked as a sandbox. */
+  readonly sandbox?: boolean;
+  readonly onBounce?: DeliveryHook;
+}
+
+export type SendCounts = Readonly<Record<'sent' | 'captured' | 'bounced' | 'failed' | 'unknown' | 'suppressed' | 'requeued', number>>;
+
+export interface MailSender {
+  /** Does all that is due now, at most `limit` deliveries (500 unless told). Opens its own transactions. */
+  sendDue(db: Knex, options?: { readonly limit?: number }): Promise<SendCounts>;
+  close(): void;
+}
+
+type Counts = { -readonly [K in keyof SendCounts]: SendCounts[K] };
+
+/** Deliveries of which nobody can know whether they arrived; a human or the relay's log decides. */
+export function unknownDeliveries(db: Knex, limit = 500): Promise<readonly DeliverySummary[]> {
+  return deliveriesInState(db, 'unknown', limit);
+}
+
+/**
+ * Sends what the queue holds: claim, commit; `sending`, commit; send; outcome, fenced by the attempt number
+ * (quality.md, 2). Campaign mail never goes twice; other mail goes again with the same Message-ID.
+ */
+export function makeMailSender(options: MailSenderOptions): MailSender {
+  const { clock, log, smtpUrl } = options;
+  let client: SmtpClient | null = null;
+  const inFuture = (ms: number): string => new Date(clock.nowMs() + ms).toISOString();
+  const later = (attempt: number, firstMs: number, mostMs: number): string => inFuture(Math.min(firstMs * 2 ** Math.min(attempt - 1, 20), mostMs));
+
+  function judge(delivery: ClaimedDelivery, result: SendResult): Outcome {
+    const at = clock.now();
+    switch (result.kind) {
+      case 'accepted':
+        return { state: 'sent', error: null, at };
+      case 'refused':
+        return { state: 'bounced', error: result.error, at };
+      case 'invalid':
+        return { state: 'failed', error: result.error, at };
+      case 'unsure':
+        if (delivery.class === 'campaign') return { state: 'unknown', error: result.error, at };
+        return { state: 'queued', error: result.error, at, nextAttemptAt: later(delivery.attempt, 60_000, 15 * 60_000) };
+      case 'later':
+        if (clock.nowMs() - new Date(delivery.createdAt).getTime() > GIVE_UP_MS) return { state: 'failed', error: `Given up after three days. ${result.error}`, at };
+        return { state: 'queued', error: result.error, at, nextAttemptAt: later(delivery.attempt, 5 * 60_000, 4 * 60 * 60_000) };
+      case 'unreachable':
+        return { state: 'queued', error: result.error, at, nextAttemptAt: later(delivery.attempt, 60_000, 15 * 60_000) };
+    }
+  }
+
+  async function finish(db: Knex, delivery: ClaimedDelivery, result: SendResult): Promise<Outcome | null> {
+    const outcome = judge(delivery, result);
+    return inTransaction(db, async (tx) => {
+      if (!(await finishAttempt(tx, delivery.id, delivery.attempt, 'sending', outcome))) return null;
+      if (result.kind === 'refused') {
+        if (result.isHard && (result.code === 550 || delivery.class === 'campaign')) await insertSuppression(tx, suppressionKey(delivery.recipient), 'bounce', outcome.at, delivery.id);
+        if (options.onBounce !== undefined) await options.onBounce(tx, { ...delivery, state: 'bounced', lastError: result.error });
+      }
+      return outcome;
+    });
+  }
+
+  async function send(db: Knex, smtp: SmtpClient, delivery: ClaimedDelivery): Promise<SendResult> {
+    const { From: from = '', 'Reply-To': replyTo, ...headers } = delivery.headers;
+    const attachments = [];
+    for (const entry of delivery.attachments) {
+      const file = await options.files.stat(db, entry.fileId);
+      if (file === null) return { kind: 'invalid', error: `The attachment ${entry.fileId} does not exist.` };
+      attachments.push({ filename: entry.name, content: Buffer.from(await options.files.read(db, entry.fileId)), contentType: file.mediaType });
+    }
+    return smtp.send({
+      messageId: delivery.messageId,
+      date: new Date(delivery.createdAt),
+      envelope: { from: parseSender(from).address, to: [delivery.recipient] },
+      from,
+      to: delivery.recipient,
+      ...(replyTo === undefined ? {} : { replyTo }),
+      subject: delivery.subject,
+      text: delivery.plain,
+      html: delivery.html,
+      headers,
+      attachments,
+    });
+  }
+
+  async function sendBatch(db: Knex, smtp: SmtpClient, batch: readonly ClaimedDelivery[], counts: Counts): Promise<string | null> {
+    let down: string | null = null;
+    const rest = [...batch];
+    const lane = async (): Promise<void> => {
+      for (let delivery = rest.shift(); delivery !== undefined; delivery = rest.shift()) {
+        if (down !== null) {
+          const outcome = judge(delivery, { kind: 'unreachable', error: down });
+          if (await finishAttempt(db, delivery.id, delivery.attempt, 'queued', outcome)) counts.requeued += 1;
+          continue;
+        }
+        const state = await markSending(db, delivery.id, delivery.attempt, inFuture(LEASE_MS));
+        if (state === 'suppressed') counts.suppressed += 1;
+        if (state !== 'sending') continue;
+        fault('mail.after_sending');
+        const result = await send(db, smtp, delivery);
+        fault('mail.after_send');
+        if (result.kind === 'unreachable') down = result.error;
+        const outcome = await finish(db, delivery, result);
+        fault('mail.after_sent');
+        if (outcome !== null) counts[outcome.state === 'queued' ? 'requeued' : outcome.state] += 1;
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(CONNECTIONS, batch.length) }, lane));
+    return down;
+  }
+
+  return {
+    async sendDue(db, { limit = 500 } = {}) {
+      if (isTransaction(db)) throw new AppError('internal', 'Mail is sent outside of transactions only.');
+      const counts: Counts = { sent: 0, captured: 0, bounced: 0, failed: 0, unknown: 0, suppressed: 0, requeued: 0 };
+      const recovered = await recoverAbandoned(db, clock.now());
+      counts.unknown += recovered.unknown;
+      counts.requeued += recovered.requeued;
+      if (recovered.unknown > 0) log.warn({ count: recovered.unknown }, 'Campaign mails were being sent when a process ended; they are listed as unknown and not sent again.');
+      if (smtpUrl === null || options.sandbox === true || (await isSandbox(db))) {
+        for (const state of await captureDue(db, clock.now(), limit)) counts[state === 'suppressed' ? 'suppressed' : 'captured'] += 1;
+        return counts;
+      }
+      client ??= makeSmtpClient(smtpUrl, CONNECTIONS);
+      for (let left = limit; left > 0; left -= BATCH) {
+        const size = Math.min(BATCH, left);
+        const batch = await inTransaction(db, (tx) => claimDue(tx, clock.now(), inFuture(LEASE_MS), size));
+        fault('mail.after_claim');
+        if (batch.length === 0) break;
+        const down = await sendBatch(db, client, batch, counts);
+        if (down !== null) {
+          log.warn({ host: client.host, waiting: counts.requeued }, `The mail server ${client.host} cannot be used (${down.replace(/\S+@\S+/g, '(address)')}). Mail stays queued and is tried again.`);
+          break;
+        }
+        if (batch.length < size) break;
+      }
+      return counts;
+    },
+    close() {
+      client?.close();
+      client = null;
+    },
+  };
+}

@@ -1,0 +1,97 @@
+import { PassThrough } from 'node:stream';
+import { createTransport, type SendMailOptions } from 'nodemailer';
+
+/** What an attempt to hand a mail to the server came to. */
+export type SendResult =
+  | { readonly kind: 'accepted' }
+  /** This recipient, or this content, is refused for good; `isHard` = the address itself. */
+  | { readonly kind: 'refused'; readonly code: number; readonly isHard: boolean; readonly error: string }
+  /** The server asks to try this mail later. */
+  | { readonly kind: 'later'; readonly error: string }
+  /** The server could not be talked to at all; nothing of the message left. */
+  | { readonly kind: 'unreachable'; readonly error: string }
+  /** The connection broke after the message began to leave: it may have arrived or not. */
+  | { readonly kind: 'unsure'; readonly error: string }
+  /** The message cannot be sent by anybody. */
+  | { readonly kind: 'invalid'; readonly error: string };
+
+export interface SmtpClient {
+  readonly host: string;
+  send(mail: SendMailOptions & { readonly messageId: string }): Promise<SendResult>;
+  close(): void;
+}
+
+interface SmtpFailure {
+  readonly message: string;
+  readonly code: string | null;
+  readonly responseCode: number | null;
+  readonly command: string;
+}
+
+/** Boundary: an error of nodemailer. */
+function toFailure(error: unknown): SmtpFailure {
+  const found = typeof error === 'object' && error !== null ? error : {};
+  return {
+    message: error instanceof Error ? error.message : 'unknown failure',
+    code: 'code' in found && typeof found.code === 'string' ? found.code : null,
+    responseCode: 'responseCode' in found && typeof found.responseCode === 'number' ? found.responseCode : null,
+    command: 'command' in found && typeof found.command === 'string' ? found.command : '',
+  };
+}
+
+/** Sorts a failure by what is certain about it (quality.md, 6: case 17). */
+export function judgeFailure(failure: SmtpFailure, hasDataStarted: boolean): SendResult {
+  const error = `${failure.responseCode === null ? (failure.code ?? 'error') : String(failure.responseCode)}: ${failure.message}`.slice(0, 500);
+  const code = failure.responseCode;
+  if (code !== null) {
+    const isAboutUs = failure.code === 'EAUTH' || !/^(?:MAIL FROM|RCPT TO|DATA)$/.test(failure.command);
+    if (code === 421 || isAboutUs) return { kind: 'unreachable', error };
+    if (code < 500 || failure.command === 'MAIL FROM') return { kind: 'later', error };
+    return { kind: 'refused', code, isHard: failure.command === 'RCPT TO', error };
+  }
+  if (hasDataStarted) return { kind: 'unsure', error };
+  if (failure.code === 'EENVELOPE' || failure.code === 'EMESSAGE' || failure.code === 'ESTREAM') return { kind: 'invalid', error };
+  return { kind: 'unreachable', error };
+}
+
+/** A pool of connections to one SMTP server. Nothing connects before the first mail. */
+export function makeSmtpClient(url: string, connections: number): SmtpClient {
+  const transport = createTransport({
+    pool: true,
+    url,
+    maxConnections: connections,
+    maxMessages: 200,
+    // The pool must never send a message a second time by itself: whether to do so is decided by class, in the database.
+    maxRequeues: 0,
+    connectionTimeout: 10_000,
+    greetingTimeout: 10_000,
+    socketTimeout: 30_000,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  const leaving = new Map<string, PassThrough>();
+  // The stream is read only after the server's 354, so its first read is the moment from which the outcome is in doubt.
+  transport.use('stream', (mail, done) => {
+    const body = new PassThrough();
+    leaving.set(mail.message.messageId(), body);
+    mail.message.processFunc((input) => {
+      input.on('error', (error) => body.destroy(error));
+      return input.pipe(body);
+    });
+    done();
+  });
+  return {
+    host: new URL(url).host,
+    async send(mail) {
+      try {
+        await transport.sendMail(mail);
+        return { kind: 'accepted' };
+      } catch (error) {
+        return judgeFailure(toFailure(error), leaving.get(mail.messageId)?.readableDidRead ?? false);
+      } finally {
+        leaving.delete(mail.messageId);
+      }
+    },
+    close: () => transport.close(),
+  };
+}

@@ -42,7 +42,8 @@ function isInstalled() {
   const there = JSON.parse(readFileSync(path, 'utf8')).packages;
   const wanted = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')).packages;
   return Object.entries(wanted).every(
-    ([name, entry]) => name === '' || (there[name] === undefined ? entry.optional === true || entry.devOptional === true : there[name].version === entry.version),
+    ([name, entry]) =>
+      name === '' || (there[name] === undefined ? entry.optional === true || entry.devOptional === true : there[name].version === entry.version),
   );
 }
 
@@ -117,7 +118,9 @@ function filesBelow(path) {
   if (!existsSync(path)) return [];
   if (!statSync(path).isDirectory()) return [path];
   const entries = readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
-  return entries.filter((entry) => entry.name !== 'node_modules').flatMap((entry) => (entry.isDirectory() ? filesBelow(join(path, entry.name)) : [join(path, entry.name)]));
+  return entries
+    .filter((entry) => entry.name !== 'node_modules')
+    .flatMap((entry) => (entry.isDirectory() ? filesBelow(join(path, entry.name)) : [join(path, entry.name)]));
 }
 
 /** A source that was deleted or renamed must not live on as a built test or module. */
@@ -139,7 +142,7 @@ async function lockPreparation() {
   const draft = `${lock}-${process.pid}`;
   writeFileSync(draft, String(process.pid));
   try {
-    for (let told = false; ; ) {
+    for (let told = false; ;) {
       try {
         linkSync(draft, lock);
         return () => rmSync(lock, { force: true });
@@ -221,7 +224,12 @@ async function check(args) {
   const steps = [
     ['prettier', ['prettier', 'bin', 'prettier.cjs'], ['--check', '--log-level', 'warn', '.'], 'Run npm run format.'],
     ['eslint', ['eslint', 'bin', 'eslint.js'], ['.'], 'Correct the findings above.'],
-    ['dependency-cruiser', ['dependency-cruiser', 'bin', 'dependency-cruise.mjs'], ['--config', '.dependency-cruiser.cjs', 'src', 'migrations'], 'Correct the imports above.'],
+    [
+      'dependency-cruiser',
+      ['dependency-cruiser', 'bin', 'dependency-cruise.mjs'],
+      ['--config', '.dependency-cruiser.cjs', 'src', 'migrations'],
+      'Correct the imports above.',
+    ],
   ];
   for (const [name, path, toolArgs, fix] of steps) {
     say(`Checking with ${name} ...`);

@@ -25,7 +25,10 @@ function portalLink(row: Readonly<Record<string, unknown>>): PortalLink {
   };
 }
 
-export async function insertPortalLink(tx: Knex.Transaction, link: Omit<PortalLink, 'revokedAt'> & { readonly hash: Uint8Array; readonly at: string }): Promise<void> {
+export async function insertPortalLink(
+  tx: Knex.Transaction,
+  link: Omit<PortalLink, 'revokedAt'> & { readonly hash: Uint8Array; readonly at: string },
+): Promise<void> {
   await run(
     tx,
     sql`insert into ${platformTable(tx, 'portal_link')} (id, secret_hash, object, record_id, permission_set, purpose, created_at, expires_at)

@@ -1,0 +1,12 @@
+import { useParams } from 'react-router';
+import { ReportView } from './report-view.tsx';
+
+export function ReportPage() {
+  const { report = '' } = useParams();
+  return (
+    <>
+      <title>Report – Credenza</title>
+      <ReportView key={report} name={report} heading="h1" />
+    </>
+  );
+}

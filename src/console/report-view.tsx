@@ -1,0 +1,50 @@
+import { useQuery } from '@tanstack/react-query';
+import { Link } from 'react-router';
+import { call } from './api.ts';
+import { ErrorAlert } from './errors.tsx';
+
+export interface ReportAnswer {
+  readonly name: string;
+  readonly label: string;
+  readonly description: string | null;
+  readonly rows: readonly {
+    readonly label: string;
+    readonly object: string;
+    readonly filter: string;
+    readonly count: number;
+    readonly medianDays: number | null;
+  }[];
+}
+
+/** A report's counts as bars; each number opens exactly the rows that make it. */
+export function ReportView({ name, heading }: { readonly name: string; readonly heading: 'h1' | 'h2' }) {
+  const report = useQuery({ queryKey: ['report', name], queryFn: () => call<{ data: ReportAnswer }>(`/reports/${name}`) });
+  if (report.isError) return <ErrorAlert error={report.error} title="The report cannot be shown" />;
+  if (report.data === undefined) return <p className="muted">Loading…</p>;
+  const { label, description, rows } = report.data.data;
+  const most = Math.max(1, ...rows.map((row) => row.count));
+  const Heading = heading;
+  return (
+    <section className={heading === 'h2' ? 'panel' : undefined}>
+      <Heading>{label}</Heading>
+      {description !== null && <p className="muted">{description}</p>}
+      {rows.map((row) => (
+        <Link key={row.label} className="bar" to={`/o/${row.object}?filter=${encodeURIComponent(row.filter)}`}>
+          <span>
+            {row.label}
+            {row.medianDays !== null && (
+              <span className="muted">
+                {' '}
+                · {row.medianDays} {row.medianDays === 1 ? 'day' : 'days'} (median)
+              </span>
+            )}
+          </span>
+          <span className="track">
+            <span className="fill" style={{ width: `${String(Math.round((row.count / most) * 100))}%` }} />
+          </span>
+          <b>{row.count}</b>
+        </Link>
+      ))}
+    </section>
+  );
+}

@@ -1,0 +1,150 @@
+import {
+  ActionIcon,
+  Alert,
+  AppShell,
+  Burger,
+  Group,
+  NavLink,
+  ScrollArea,
+  Text,
+  TextInput,
+  useComputedColorScheme,
+  useMantineColorScheme,
+  VisuallyHidden,
+} from '@mantine/core';
+import { useDisclosure } from '@mantine/hooks';
+import { IconChartBar, IconHome, IconLogout, IconMoon, IconSearch, IconSun } from '@tabler/icons-react';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState, type FormEvent, type ReactNode } from 'react';
+import { Link, useLocation, useNavigate } from 'react-router';
+import { call } from './api.ts';
+import { useObjects, useSession } from './session.tsx';
+
+function ColorScheme() {
+  const { setColorScheme } = useMantineColorScheme();
+  const scheme = useComputedColorScheme('light');
+  const dark = scheme === 'dark';
+  return (
+    <ActionIcon
+      variant="subtle"
+      size="lg"
+      aria-label={dark ? 'Use light colours' : 'Use dark colours'}
+      onClick={() => {
+        setColorScheme(dark ? 'light' : 'dark');
+      }}
+    >
+      {dark ? <IconSun size={20} /> : <IconMoon size={20} />}
+    </ActionIcon>
+  );
+}
+
+function SignOut() {
+  const client = useQueryClient();
+  const session = useSession();
+  const signOut = async () => {
+    await call('/sign-out', { method: 'POST' });
+    client.clear();
+    window.location.assign('/');
+  };
+  return (
+    <ActionIcon variant="subtle" size="lg" aria-label={`Sign out ${session.user.name}`} onClick={() => void signOut()}>
+      <IconLogout size={20} />
+    </ActionIcon>
+  );
+}
+
+function SearchBox() {
+  const navigate = useNavigate();
+  const [text, setText] = useState('');
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (text.trim() !== '') void navigate(`/search?q=${encodeURIComponent(text.trim())}`);
+  };
+  return (
+    <form role="search" onSubmit={submit} className="shell-search">
+      <TextInput
+        aria-label="Search all records"
+        placeholder="Search all records"
+        leftSection={<IconSearch size={16} />}
+        value={text}
+        onChange={(event) => {
+          setText(event.currentTarget.value);
+        }}
+      />
+    </form>
+  );
+}
+
+export function Shell({ children }: { readonly children: ReactNode }) {
+  const [open, { toggle, close }] = useDisclosure(false);
+  const { pathname } = useLocation();
+  const session = useSession();
+  const objects = useObjects();
+  const reports = useQuery({ queryKey: ['reports'], queryFn: () => call<{ data: readonly { readonly name: string; readonly label: string }[] }>('/reports') });
+  return (
+    <AppShell header={{ height: 56 }} navbar={{ width: 232, breakpoint: 'sm', collapsed: { mobile: !open } }} padding={0}>
+      <a className="skip" href="#main">
+        Skip to main content
+      </a>
+      <AppShell.Header px="md">
+        <Group h="100%" gap="sm" wrap="nowrap" justify="space-between">
+          <Group gap="sm" wrap="nowrap">
+            <Burger opened={open} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={open ? 'Close the menu' : 'Open the menu'} />
+            <Link to="/" className="brand-link">
+              Credenza
+            </Link>
+          </Group>
+          <SearchBox />
+          <Group gap={4} wrap="nowrap">
+            <Text size="sm" visibleFrom="md" className="muted" truncate maw={200}>
+              {session.user.name}
+            </Text>
+            <ColorScheme />
+            <SignOut />
+          </Group>
+        </Group>
+      </AppShell.Header>
+      <AppShell.Navbar p="xs" component="nav" aria-label="Objects and reports" onClick={close}>
+        <ScrollArea>
+          <NavLink component={Link} to="/" label="Home" leftSection={<IconHome size={18} />} active={pathname === '/'} />
+          {(reports.data?.data ?? []).map((report) => (
+            <NavLink
+              key={report.name}
+              component={Link}
+              to={`/reports/${report.name}`}
+              label={report.label}
+              leftSection={<IconChartBar size={18} />}
+              active={pathname === `/reports/${report.name}`}
+            />
+          ))}
+          <Text size="xs" className="muted" px="sm" pt="md" pb={4}>
+            Records
+          </Text>
+          {(objects.data?.data ?? []).map((object) => (
+            <NavLink
+              key={object.name}
+              component={Link}
+              to={`/o/${object.name}`}
+              label={object.plural}
+              active={pathname.startsWith(`/o/${object.name}/`) || pathname === `/o/${object.name}`}
+            />
+          ))}
+        </ScrollArea>
+      </AppShell.Navbar>
+      <AppShell.Main id="main" tabIndex={-1}>
+        {session.sandbox === true && (
+          <Alert color="grape" radius={0} title="Sandbox">
+            Nothing leaves this copy: no mail, no calls to other systems.
+          </Alert>
+        )}
+        {session.mail === 'captured' && session.sandbox !== true && (
+          <Alert color="yellow" radius={0} role="note">
+            No mail leaves this system: SMTP_URL is not set, and mails are kept as captured.
+          </Alert>
+        )}
+        <div className="page">{children}</div>
+        <VisuallyHidden aria-live="polite" id="announcements" />
+      </AppShell.Main>
+    </AppShell>
+  );
+}

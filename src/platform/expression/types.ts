@@ -16,7 +16,13 @@ export interface ExprObject {
 }
 
 export type ExprField =
-  | { readonly kind: 'value'; readonly name: string; readonly type: ExprType; readonly column: string; /** Column of the sort key; text without one cannot be ordered. */ readonly sortColumn?: string }
+  | {
+      readonly kind: 'value';
+      readonly name: string;
+      readonly type: ExprType;
+      readonly column: string;
+      /** Column of the sort key; text without one cannot be ordered. */ readonly sortColumn?: string;
+    }
   | { readonly kind: 'formula'; readonly name: string; readonly type: ExprType; readonly tree: TypedExpression }
   /** To-one: as a value it is the uuid (null-safe); `a.b` follows it. */
   | { readonly kind: 'one'; readonly name: string; readonly object: string; readonly column: string }
@@ -29,7 +35,13 @@ export interface ExprSchema {
   /** Qualified table of an object, for the SQL back end. */
   table(object: string): Sql;
   /** Result members of a policy, for the checker; undefined when there is no such policy. */
-  policy(name: string): { readonly keys: Readonly<Record<string, ExprType>> | undefined; readonly object: string | undefined; readonly results: Readonly<Record<string, ExprType>> } | undefined;
+  policy(name: string):
+    | {
+        readonly keys: Readonly<Record<string, ExprType>> | undefined;
+        readonly object: string | undefined;
+        readonly results: Readonly<Record<string, ExprType>>;
+      }
+    | undefined;
   /** True when a business calendar of that name exists. */
   hasCalendar(name: string): boolean;
   readonly functions: FunctionTable;
@@ -67,8 +79,15 @@ export interface CalendarLookup {
   endOfBusinessDay(date: PlainDate, calendar: string): Instant | null;
   at(date: PlainDate, time: string, calendar: string): Instant | null;
   readonly planZone: string;
+  /** Calendar of the plan: the one that is meant where none is named. */
+  readonly planCalendar: string;
 }
 
+/**
+ * One function of the language. Functions are strict: with any null argument the result is null and `evaluate` is not
+ * called; `toSql` must give null then too. Number arguments arrive as `Decimal`; results may be number, text or Decimal.
+ * Overloads stand in the table as `name`, `name#2`, `name#3` ...
+ */
 export interface FunctionEntry {
   readonly name: string;
   readonly parameters: readonly ExprType['kind'][];
@@ -76,6 +95,12 @@ export interface FunctionEntry {
   readonly optional?: number;
   readonly result: ExprType;
   readonly description: string;
+  /** Index of the parameter that names a business calendar: it must be a literal that exists. */
+  readonly calendar?: number;
+  /** Depends on its arguments and the context's clock and zone alone: calls with constants may be computed once. */
+  readonly pure?: true;
+  /** What is wrong with the literal arguments (undefined = not a literal), or null. */
+  readonly checkLiterals?: (literals: readonly (ExprValue | undefined)[]) => string | null;
   readonly evaluate: (args: readonly ExprValue[], context: EvalContext) => ExprValue;
   /** Absent = cannot run in SQL: using it where SQL is needed is a metadata error. */
   readonly toSql?: (args: readonly Sql[], context: SqlContext) => Sql;

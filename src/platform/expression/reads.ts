@@ -1,0 +1,224 @@
+import { childrenOf, isRecordExpr, treeOf, type Expr, type RecordExpr } from './tree.ts';
+import type { EvalContext, ExprSchema, ReadPath, Row, TypedExpression } from './types.ts';
+
+type Step = ReadPath['steps'][number];
+type Steps = readonly Step[];
+
+interface Description {
+  readonly reads: readonly ReadPath[];
+  readonly sqlObstacle: string | null;
+  readonly usesClock: boolean;
+}
+
+/** Nodes of a tree with the formulas it uses; shared formulas count each time, as they are compiled each time. */
+export function costOf(node: Expr): number {
+  return childrenOf(node).reduce((sum, child) => sum + costOf(child), 1 + (node.kind === 'formula' ? costOfExpression(node.expression) : 0));
+}
+
+const costs = new WeakMap<TypedExpression, number>();
+
+function costOfExpression(expression: TypedExpression): number {
+  const known = costs.get(expression);
+  if (known !== undefined) return known;
+  const cost = costOf(treeOf(expression));
+  costs.set(expression, cost);
+  return cost;
+}
+
+/** What a tree reads, whether SQL can run it, and whether it depends on the clock. */
+export function describe(tree: Expr, schema: ExprSchema): Description {
+  const paths = new Map<string, Steps>();
+  let sqlObstacle: string | null = null;
+  let usesClock = false;
+  const note = (steps: Steps): void => {
+    if (steps.length > 0) paths.set(steps.map((step) => `${step.object}.${step.field}`).join('/'), steps);
+  };
+  const walk = (node: Expr, slots: readonly (Steps | null)[]): void => {
+    switch (node.kind) {
+      case 'root':
+      case 'item':
+        return;
+      case 'recordVariable':
+      case 'variable':
+        if (node.kind === 'recordVariable' || (node.name !== 'user' && node.name !== 'subject'))
+          sqlObstacle ??= `the variable '${node.name}' is not known in SQL`;
+        return;
+      case 'follow':
+        note(stepsOf(node, slots) ?? []);
+        walk(node.of, slots);
+        return;
+      case 'field':
+      case 'formula': {
+        const prefix = stepsOf(node.of, slots);
+        if (prefix !== null) note([...prefix, { object: node.object, field: node.name, kind: node.kind === 'field' ? 'value' : 'formula' }]);
+        if (node.kind === 'formula') {
+          for (const read of prefix === null ? [] : node.expression.reads) note([...(prefix ?? []), ...read.steps]);
+          sqlObstacle ??= node.expression.sqlObstacle;
+          usesClock ||= node.expression.usesClock;
+        }
+        walk(node.of, slots);
+        return;
+      }
+      case 'aggregate': {
+        const prefix = stepsOf(node.of, slots);
+        const steps: Steps | null = prefix === null ? null : [...prefix, { object: node.of.object, field: node.name, kind: 'many' }];
+        if (steps !== null) note(steps);
+        walk(node.of, slots);
+        const inner = [...slots.slice(0, node.slot), steps];
+        if (node.filter !== null) walk(node.filter, inner);
+        if (node.value !== null) walk(node.value, inner);
+        return;
+      }
+      case 'policy':
+        sqlObstacle ??= `policy('${node.name}', ...) cannot run in SQL`;
+        usesClock ||= node.asOf === null;
+        // The policy's rows will read the record, so it must be at hand; its id stands for it.
+        if (isRecordExpr(node.input)) {
+          const prefix = stepsOf(node.input, slots);
+          if (prefix !== null) note([...prefix, { object: node.input.object, field: 'id', kind: 'value' }]);
+        }
+        break;
+      case 'call': {
+        const entry = schema.functions.get(node.entry);
+        const isConstant = entry?.pure === true && node.args.every((arg) => isConstantTree(arg, schema));
+        if (entry?.toSql === undefined && !isConstant) sqlObstacle ??= `${entry?.name ?? node.entry}(...) cannot run in SQL`;
+        usesClock ||= node.entry === 'today' || node.entry === 'now';
+        break;
+      }
+      default:
+        break;
+    }
+    for (const child of childrenOf(node)) walk(child, slots);
+  };
+  walk(tree, []);
+  return { reads: [...paths.values()].map((steps) => ({ steps })), sqlObstacle, usesClock };
+}
+
+/** Steps from the root object to a record; null when it starts at a variable, whose reads its giver answers for. */
+function stepsOf(node: RecordExpr, slots: readonly (Steps | null)[]): Steps | null {
+  switch (node.kind) {
+    case 'root':
+      return [];
+    case 'recordVariable':
+      return null;
+    case 'item':
+      return slots[node.slot] ?? null;
+    case 'follow': {
+      const prefix = stepsOf(node.of, slots);
+      return prefix === null ? null : [...prefix, { object: node.of.object, field: node.field, kind: 'one' }];
+    }
+  }
+}
+
+/** True when a tree reads no record and asks no calendar: its value is the same for every row of one evaluation. */
+export function isConstantTree(node: Expr, schema: ExprSchema): boolean {
+  switch (node.kind) {
+    case 'root':
+    case 'item':
+    case 'follow':
+    case 'recordVariable':
+    case 'field':
+    case 'formula':
+    case 'aggregate':
+    case 'policy':
+    case 'member':
+    case 'struct':
+      return false;
+    case 'variable':
+      return node.name === 'user' || node.name === 'subject';
+    case 'call':
+      if (schema.functions.get(node.entry)?.pure !== true) return false;
+      break;
+    default:
+      break;
+  }
+  return childrenOf(node).every((child) => isConstantTree(child, schema));
+}
+
+/** The dotted paths that an expression reads: `status`, `provider.status`, `licenses[].state`. */
+export function readsOf(expression: TypedExpression): readonly string[] {
+  return expression.reads.map((read) => read.steps.map((step) => (step.kind === 'many' ? `${step.field}[]` : step.field)).join('.'));
+}
+
+/** One set of related records that must be at hand before an expression is evaluated in JavaScript. */
+export interface RelationLoad {
+  /** Path from the root object; shorter paths come first. */
+  readonly path: readonly string[];
+  readonly kind: 'one' | 'many';
+  /** Object the path is followed on, the reference (one) or to-many path (many), and the object it leads to. */
+  readonly from: string;
+  readonly field: string;
+  readonly object: string;
+  /** For `many`: the reference on `object` that points back. */
+  readonly via: string | null;
+}
+
+/** The relations of several expressions on one object, in the order in which they can be loaded. */
+export function relationsOf(expressions: readonly TypedExpression[], schema: ExprSchema): readonly RelationLoad[] {
+  const loads = new Map<string, RelationLoad>();
+  for (const { steps } of expressions.flatMap((expression) => expression.reads)) {
+    steps.forEach((step, index) => {
+      if (step.kind !== 'many' && (step.kind !== 'one' || index === steps.length - 1)) return;
+      const field = schema.object(step.object)?.fields.get(step.field);
+      if (field?.kind !== 'one' && field?.kind !== 'many') return;
+      const path = steps.slice(0, index + 1).map((part) => part.field);
+      loads.set(path.join('.'), {
+        path,
+        kind: field.kind,
+        from: step.object,
+        field: step.field,
+        object: field.object,
+        via: field.kind === 'many' ? field.via : null,
+      });
+    });
+  }
+  return [...loads.values()].sort((left, right) => left.path.length - right.path.length);
+}
+
+/** How rows are got from wherever they are; records in the trash too for `byIds`, live ones only for `byReference`. */
+export interface RowSource {
+  byIds(object: string, ids: readonly string[]): Promise<readonly Row[]>;
+  byReference(object: string, via: string, ids: readonly string[]): Promise<readonly Row[]>;
+}
+
+/**
+ * Loads, with one query a relation, all records that the expressions will ask for, and answers the `one` and `many` of an
+ * EvalContext. A reference that leads to a record in the trash still gives its values; to-many paths see live records only:
+ * the SQL back end does the same.
+ */
+export async function preload(
+  expressions: readonly TypedExpression[],
+  schema: ExprSchema,
+  rows: readonly Row[],
+  source: RowSource,
+): Promise<Pick<EvalContext, 'one' | 'many'>> {
+  const ones = new Map<string, Row>();
+  const manies = new Map<string, Row[]>();
+  const atPath = new Map<string, readonly Row[]>([['', rows]]);
+  for (const load of relationsOf(expressions, schema)) {
+    const parents = atPath.get(load.path.slice(0, -1).join('.')) ?? [];
+    const key = load.path.join('.');
+    if (load.via === null) {
+      const ids = distinct(parents.map((row) => row[load.field]));
+      const found = ids.length === 0 ? [] : await source.byIds(load.object, ids);
+      for (const row of found) ones.set(`${load.object} ${String(row['id'])}`, row);
+      atPath.set(key, found);
+    } else {
+      const via = load.via;
+      const ids = distinct(parents.map((row) => row['id']));
+      const found = ids.length === 0 ? [] : await source.byReference(load.object, via, ids);
+      const groups = new Map<string, Row[]>(ids.map((id) => [`${load.object}.${via} ${id}`, []]));
+      for (const row of found) groups.get(`${load.object}.${via} ${String(row[via])}`)?.push(row);
+      for (const [group, members] of groups) manies.set(group, members);
+      atPath.set(key, found);
+    }
+  }
+  return {
+    one: (object, id) => ones.get(`${object} ${id}`) ?? null,
+    many: (object, via, id) => manies.get(`${object}.${via} ${id}`) ?? [],
+  };
+}
+
+function distinct(values: readonly unknown[]): readonly string[] {
+  return [...new Set(values.filter((value) => typeof value === 'string'))];
+}

@@ -130,7 +130,10 @@ function holdsEverything(model: Model, principal: Principal): boolean {
 function compileRights(model: Model, principal: Principal, object: ObjectModel): Rights {
   if (holdsEverything(model, principal)) return combine(object, [fullGrant(object)], true);
   const files = permissionFiles(model, principal);
-  const grants = rawGrants(model, files, principal, object).map((grant) => ({ ...grant, fields: withoutClosedFormulas(model, files, principal, object, grant) }));
+  const grants = rawGrants(model, files, principal, object).map((grant) => ({
+    ...grant,
+    fields: withoutClosedFormulas(model, files, principal, object, grant),
+  }));
   return combine(object, grants, false);
 }
 
@@ -211,7 +214,17 @@ function fullGrant(object: ObjectModel): Grant {
 function nameGrant(object: ObjectModel): Grant {
   const names = object.nameParts.flatMap((part) => ('field' in part ? [part.field] : []));
   const none = new Set<string>();
-  return { set: '', read: ALL, update: NONE, delete: NONE, create: false, export: false, fields: readableFields(object, names), writes: none, transitions: none };
+  return {
+    set: '',
+    read: ALL,
+    update: NONE,
+    delete: NONE,
+    create: false,
+    export: false,
+    fields: readableFields(object, names),
+    writes: none,
+    transitions: none,
+  };
 }
 
 /** A formula says something of its inputs, so it is readable only where all of them are. */
@@ -229,8 +242,17 @@ function isPathOpen(model: Model, files: readonly PermissionFile[], principal: P
   return path.steps.every((step, index) => {
     const object = model.objects.get(step.object);
     if (object === undefined) return false;
-    const grants = index === 0 ? [root] : rawGrants(model, files, principal, object).filter((grant) => grant.read.kind !== 'none');
-    if (step.kind === 'many') return object.toMany.has(step.field) && grants.length > 0;
+    const grants = index === 0 ? [root] : readingGrants(model, files, principal, object);
+    if (step.kind === 'many') {
+      const many = object.toMany.get(step.field);
+      const target = many === undefined ? undefined : model.objects.get(many.object);
+      return (
+        many !== undefined &&
+        target !== undefined &&
+        grants.length > 0 &&
+        readingGrants(model, files, principal, target).some((grant) => grant.fields.has(many.via))
+      );
+    }
     const key = `${step.object}.${step.field}`;
     const formula = object.fields.get(step.field)?.formula ?? null;
     return grants.some(
@@ -239,6 +261,10 @@ function isPathOpen(model: Model, files: readonly PermissionFile[], principal: P
         (formula === null || seen.has(key) || formula.reads.every((inner) => isPathOpen(model, files, principal, inner, grant, new Set([...seen, key])))),
     );
   });
+}
+
+function readingGrants(model: Model, files: readonly PermissionFile[], principal: Principal, object: ObjectModel): readonly Grant[] {
+  return rawGrants(model, files, principal, object).filter((grant) => grant.read.kind !== 'none');
 }
 
 function combine(object: ObjectModel, grants: readonly Grant[], all: boolean): Rights {

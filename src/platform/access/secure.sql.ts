@@ -1,4 +1,4 @@
-import { compileFilterSql, compileValueSql } from '../expression/compile-sql.ts';
+import { compileFilterSql, compileValueSql } from '../expression/to-sql.sql.ts';
 import type { ExprField, ExprObject, ExprSchema, SqlContext } from '../expression/types.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
 import { AppError } from '../errors.ts';
@@ -139,7 +139,10 @@ export function secureRelation(ctx: CallContext, object: string, rowsOf: 'live' 
   const table = objectTable(ctx, rights.object);
   if (predicate === null && !isMasked(rights)) return table;
   const columns = isMasked(rights) ? maskedColumns(ctx, rights) : sql`${ident(INNER)}.*`;
-  const conditions = [...(rowsOf === 'any' ? [] : [sql`${ident(INNER, 'deleted_at')} ${keyword(rowsOf === 'trash' ? 'is not null' : 'is null')}`]), ...(predicate === null ? [] : [predicate])];
+  const conditions = [
+    ...(rowsOf === 'any' ? [] : [sql`${ident(INNER, 'deleted_at')} ${keyword(rowsOf === 'trash' ? 'is not null' : 'is null')}`]),
+    ...(predicate === null ? [] : [predicate]),
+  ];
   return sql`(select ${columns} from ${table} as ${ident(INNER)}${conditions.length === 0 ? keyword('') : sql` where ${joinSql(conditions, ' and ')}`})`;
 }
 
@@ -161,7 +164,8 @@ function maskedColumns(ctx: CallContext, rights: Rights): Sql {
   for (const field of rights.object.fields.values()) {
     if (!rights.readable.has(field.name)) continue;
     const guard = rights.conditional.has(field.name) ? fieldsPredicate(ctx, rights, [field.name], INNER) : null;
-    for (const [value, name] of storedColumns(ctx, field)) columns.push(guard === null ? sql`${value} as ${ident(name)}` : sql`case when ${guard} then ${value} end as ${ident(name)}`);
+    for (const [value, name] of storedColumns(ctx, field))
+      columns.push(guard === null ? sql`${value} as ${ident(name)}` : sql`case when ${guard} then ${value} end as ${ident(name)}`);
   }
   const searchable = fieldsPredicate(ctx, rights, openSearchFields(rights.object), INNER);
   columns.push(sql`${searchable ?? TRUE} as ${ident(SEARCH_COLUMN)}`);
@@ -184,18 +188,24 @@ function storedColumns(ctx: CallContext, field: FieldModel): readonly (readonly 
 /** Raw columns of the row itself, the caller's rows of everything a formula reaches from it. */
 function inputSchema(ctx: CallContext): ExprSchema {
   const base = ctx.model.expressions;
-  return { object: (name) => base.object(name), table: (name) => secureRelation(ctx, name, 'any'), policy: (name) => base.policy(name), hasCalendar: (name) => base.hasCalendar(name), functions: base.functions };
+  return {
+    object: (name) => base.object(name),
+    table: (name) => secureRelation(ctx, name, 'any'),
+    policy: (name) => base.policy(name),
+    hasCalendar: (name) => base.hasCalendar(name),
+    functions: base.functions,
+  };
 }
 
 /** For each grant: a boolean column telling whether it holds in the row, so that rights can be read from one statement. */
 export function grantColumns(ctx: CallContext, grants: readonly Grant[], alias: string): Sql {
-  const columns = grants.map((grant, index) => joinSql(
-    [
+  const columns = grants.map((grant, index) =>
+    joinSql([
       sql`${ruleSql(ctx, grant.read, alias)} as ${ident(`r${index}`)}`,
       sql`${ruleSql(ctx, grant.update, alias)} as ${ident(`u${index}`)}`,
       sql`${ruleSql(ctx, grant.delete, alias)} as ${ident(`d${index}`)}`,
-    ],
-  ));
+    ]),
+  );
   return joinSql(columns);
 }
 

@@ -31,7 +31,8 @@ export function decodeCursor(cursor: string, hash: string, keys: readonly SortKe
   const parts = parse(cursor);
   const [format, given, ...position] = parts;
   if (format !== 1 || typeof given !== 'string') throw unreadable();
-  if (given !== hash) throw invalidQuery('cursor', 'This cursor belongs to another list: its object, filter, search or sort was different.', 'Start again without cursor.');
+  if (given !== hash)
+    throw invalidQuery('cursor', 'This cursor belongs to another list: its object, filter, search or sort was different.', 'Start again without cursor.');
   if (position.length !== keys.length) throw unreadable();
   return keys.map((key, index) => {
     const text = position[index] ?? null;

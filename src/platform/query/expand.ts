@@ -15,7 +15,9 @@ export const MOST_CHILDREN = 100;
 const MOST_RELATIONS = 10;
 
 /** One relation to show with each record. */
-export type Expansion = { readonly kind: 'one'; readonly name: string; readonly targets: readonly string[] } | { readonly kind: 'many'; readonly name: string; readonly path: ToManyModel };
+export type Expansion =
+  | { readonly kind: 'one'; readonly name: string; readonly targets: readonly string[] }
+  | { readonly kind: 'many'; readonly name: string; readonly path: ToManyModel };
 
 /**
  * The relations of a read.
@@ -62,10 +64,18 @@ export function expansionFields(source: Source, expansions: readonly Expansion[]
  * What stands under `expanded` of each record, by the record's id: for a reference the record or null, for a to-many
  * path `{data, more}`. One statement a relation (and target object).
  */
-export async function readExpanded(db: Knex, source: Source, expansions: readonly Expansion[], records: readonly RecordData[]): Promise<ReadonlyMap<string, Readonly<Record<string, unknown>>>> {
+export async function readExpanded(
+  db: Knex,
+  source: Source,
+  expansions: readonly Expansion[],
+  records: readonly RecordData[],
+): Promise<ReadonlyMap<string, Readonly<Record<string, unknown>>>> {
   const expanded = new Map<string, Record<string, unknown>>(records.map((record) => [record.id, {}]));
   for (const expansion of expansions) {
-    const values = expansion.kind === 'one' ? await readOnes(db, source.ctx, expansion.name, expansion.targets, records) : await readManys(db, source.ctx, expansion.path, records);
+    const values =
+      expansion.kind === 'one'
+        ? await readOnes(db, source.ctx, expansion.name, expansion.targets, records)
+        : await readManys(db, source.ctx, expansion.path, records);
     for (const [id, members] of expanded) members[expansion.name] = values.get(id) ?? null;
   }
   return expanded;
@@ -78,7 +88,13 @@ function pointer(value: unknown): { readonly object: string | null; readonly id:
   return typeof value.object === 'string' && typeof value.id === 'string' ? { object: value.object, id: value.id } : null;
 }
 
-async function readOnes(db: Knex, ctx: CallContext, name: string, targets: readonly string[], records: readonly RecordData[]): Promise<ReadonlyMap<string, unknown>> {
+async function readOnes(
+  db: Knex,
+  ctx: CallContext,
+  name: string,
+  targets: readonly string[],
+  records: readonly RecordData[],
+): Promise<ReadonlyMap<string, unknown>> {
   const found = new Map<string, unknown>();
   for (const target of targets) {
     const pointers = records.flatMap((record) => {
@@ -95,7 +111,10 @@ async function readRecords(db: Knex, ctx: CallContext, object: string, ids: read
   if (ids.length === 0) return new Map();
   const source = openSource(ctx, object);
   const { fields } = selectFields(source, undefined);
-  const found = await rows(db, sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${ids}::uuid[])`])}`);
+  const found = await rows(
+    db,
+    sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${ids}::uuid[])`])}`,
+  );
   const records = await addNames(
     db,
     source,
@@ -112,7 +131,10 @@ async function readManys(db: Knex, ctx: CallContext, path: ToManyModel, records:
   const parent = ident('p', 'id');
   const id = ident(source.alias, 'id');
   const children = sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${fieldSql(source, via)} = ${parent}`])} order by ${id} limit ${MOST_CHILDREN + 1}`;
-  const found = await rows(db, sql`select ${parent} as parent, c.* from unnest(${records.map((record) => record.id)}::uuid[]) as p(id) cross join lateral (${children}) as c order by ${parent}, c.v0`);
+  const found = await rows(
+    db,
+    sql`select ${parent} as parent, c.* from unnest(${records.map((record) => record.id)}::uuid[]) as p(id) cross join lateral (${children}) as c order by ${parent}, c.v0`,
+  );
   const shaped = await addNames(
     db,
     source,

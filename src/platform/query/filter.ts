@@ -3,12 +3,12 @@ import { ROW_RULE_VARIABLES } from '../access/rights.ts';
 import { openSearchFields } from '../access/search-fields.ts';
 import { AppError, isAppError } from '../errors.ts';
 import { checkExpression } from '../expression/check.ts';
-import { compileFilterSql } from '../expression/compile-sql.ts';
+import { compileFilterSql } from '../expression/to-sql.sql.ts';
 import type { TypedExpression } from '../expression/types.ts';
 import { suggestion } from '../metadata/suggest.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel, Model } from '../model/types.ts';
-import { ident, joinSql, keyword, sql, type Sql } from '../sql.ts';
+import { ident, joinSql, sql, type Sql } from '../sql.ts';
 import { invalidQuery } from './invalid-query.ts';
 import { OPEN_CLASS, searchText } from './search-key.ts';
 import { fieldSql, readableField, type Source } from './source.ts';
@@ -50,7 +50,8 @@ function checkFilter(source: Source, text: string): TypedExpression {
   const found = known.get(key);
   if (found !== undefined) return found;
   const typed = check(source, text);
-  if (typed.type.kind !== 'boolean') throw invalidQuery('filter', 'The filter must be a condition, true or false for each record.', "Compare it with something, as in status == 'active'.");
+  if (typed.type.kind !== 'boolean')
+    throw invalidQuery('filter', 'The filter must be a condition, true or false for each record.', "Compare it with something, as in status == 'active'.");
   if (typed.sqlObstacle !== null) throw invalidQuery('filter', `The filter cannot be run by the database: ${typed.sqlObstacle}.`);
   if (known.size >= MOST_CHECKED) known.clear();
   known.set(key, typed);
@@ -92,6 +93,7 @@ const MOST_WORDS = 8;
 const LONGEST_SEARCH = 200;
 
 function searchSql(source: Source, text: string): Sql {
+  if (source.object.builtin) return builtinSearchSql(source, text);
   const fields = openSearchFields(source.object);
   // An entry mixes all fields of its class: only who may read them all may look into it.
   if (fields.length === 0 || !fields.every((name) => source.rights.readable.has(name))) {
@@ -103,20 +105,35 @@ function searchSql(source: Source, text: string): Sql {
   return isMasked(source.rights) ? sql`(${ident(source.alias, SEARCH_COLUMN)} and ${candidates})` : candidates;
 }
 
+/** Built-in objects have no search entries; they are small enough to be looked through. */
+function builtinSearchSql(source: Source, text: string): Sql {
+  const columns = openSearchFields(source.object).flatMap((name) => {
+    const field = source.rights.readable.has(name) ? source.object.fields.get(name) : undefined;
+    return field === undefined ? [] : [sql`lower(${fieldSql(source, field)})`];
+  });
+  if (columns.length === 0) throw invalidQuery('search', `${source.object.name} cannot be searched.`, 'Use filter.');
+  const haystack = sql`concat_ws(' ', ${joinSql(columns)})`;
+  const words = searchWords(text).map((word) => sql`${haystack} like ${`%${escapeLike(word)}%`}`);
+  return sql`(${joinSql(words, ' and ')})`;
+}
+
+function searchWords(text: string): readonly string[] {
+  if (text.length > LONGEST_SEARCH || text.includes('\u0000')) throw invalidQuery('search', `Search for at most ${LONGEST_SEARCH} characters of plain text.`);
+  return [...new Set(searchText(text).split(' '))].slice(0, MOST_WORDS);
+}
+
 /**
  * Whether a search entry matches: every word somewhere in the keys (words of one or two letters at the start of a
  * word), or the full text matches.
  * @throws AppError invalid_query when the text is too long
  */
 export function matchSql(text: string, alias: string): Sql {
-  if (text.length > LONGEST_SEARCH || text.includes('\u0000')) throw invalidQuery('search', `Search for at most ${LONGEST_SEARCH} characters of plain text.`);
-  const folded = searchText(text);
   const keys = ident(alias, 'keys');
-  const words = [...new Set(folded.split(' '))].slice(0, MOST_WORDS).map((word) => {
+  const words = searchWords(text).map((word) => {
     const like = escapeLike(word);
     return [...word].length < 3 ? sql`(${keys} like ${`${like}%`} or ${keys} like ${`% ${like}%`})` : sql`${keys} like ${`%${like}%`}`;
   });
-  return sql`((${joinSql(words, ' and ')}) or ${ident(alias, 'document')} @@ plainto_tsquery(${keyword("'simple'")}, ${folded}))`;
+  return sql`((${joinSql(words, ' and ')}) or ${ident(alias, 'document')} @@ plainto_tsquery('simple', ${searchText(text)}))`;
 }
 
 /** Text for LIKE in which no character is a wildcard. */

@@ -3,7 +3,9 @@ import { suggestion } from '../metadata/suggest.ts';
 
 /** The error for one wrong part of a query. `parameter` is its name, or a pointer below it such as `sort/1`. */
 export function invalidQuery(parameter: string, detail: string, fix?: string): AppError {
-  return new AppError('invalid_query', detail, { errors: [{ pointer: `/${parameter}`, code: 'invalid_query', detail, ...(fix === undefined ? {} : { fix }) }] });
+  return new AppError('invalid_query', detail, {
+    errors: [{ pointer: `/${parameter}`, code: 'invalid_query', detail, ...(fix === undefined ? {} : { fix }) }],
+  });
 }
 
 /**

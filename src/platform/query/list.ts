@@ -106,7 +106,13 @@ function statementName(ctx: CallContext, verb: string, statement: Sql): string {
 }
 
 /** Names and expansions added, and what was read only for them left out. */
-async function finish(db: Knex, source: Source, selection: Selection, expansions: readonly Expansion[], records: readonly RecordData[]): Promise<readonly RecordData[]> {
+async function finish(
+  db: Knex,
+  source: Source,
+  selection: Selection,
+  expansions: readonly Expansion[],
+  records: readonly RecordData[],
+): Promise<readonly RecordData[]> {
   const expanded = expansions.length === 0 ? null : await readExpanded(db, source, expansions, records);
   const named = selection.withName ? await addNames(db, source, records) : records;
   const wanted = new Set(selection.fields.map((field) => field.name));

@@ -26,14 +26,23 @@ export async function readNames(db: Knex, ctx: CallContext, objectName: string, 
   if (wanted.length === 0 || !ctx.model.objects.has(objectName) || !rightsFor(ctx, objectName).canRead) return new Map();
   const source = openSource(ctx, objectName);
   const fields = withKeys(source.object, readableNameFields(source));
-  const found = await rows(db, sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${wanted}::uuid[])`])}`);
+  const found = await rows(
+    db,
+    sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${wanted}::uuid[])`])}`,
+  );
   const records = found.map((row) => shapeRow(fields, row));
   const inner = await referenceNames(db, ctx, source.object, records, depth);
   return new Map(records.map((record) => [record.id, displayName(source.object, record, inner)]));
 }
 
 /** Names of the records that the name of each given record mentions. */
-export async function referenceNames(db: Knex, ctx: CallContext, object: ObjectModel, records: readonly RecordData[], depth = 0): Promise<ReadonlyMap<string, string>> {
+export async function referenceNames(
+  db: Knex,
+  ctx: CallContext,
+  object: ObjectModel,
+  records: readonly RecordData[],
+  depth = 0,
+): Promise<ReadonlyMap<string, string>> {
   const names = new Map<string, string>();
   if (depth >= DEEPEST) return names;
   for (const fieldName of nameFields(object)) {

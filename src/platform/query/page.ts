@@ -40,7 +40,15 @@ export interface PageRow {
 }
 
 /** Up to `limit` rows in order, from after a position. */
-export async function readPage(db: Knex, source: Source, fields: readonly FieldModel[], conditions: readonly Sql[], keys: readonly SortKey[], after: Position | null, limit: number): Promise<readonly PageRow[]> {
+export async function readPage(
+  db: Knex,
+  source: Source,
+  fields: readonly FieldModel[],
+  conditions: readonly Sql[],
+  keys: readonly SortKey[],
+  after: Position | null,
+  limit: number,
+): Promise<readonly PageRow[]> {
   const found: PageRow[] = [];
   for (const segment of planSegments(keys, after)) {
     if (found.length >= limit) break;

@@ -3,12 +3,7 @@ export const OPEN_CLASS = 'open';
 
 /** Text as search compares it: compatibility forms and marks folded, lower case, single blanks. */
 export function searchText(text: string): string {
-  return text
-    .normalize('NFKD')
-    .replace(/\p{M}/gu, '')
-    .toLowerCase()
-    .replace(/\s+/gu, ' ')
-    .trim();
+  return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().replace(/\s+/gu, ' ').trim();
 }
 
 /** What `search_entry.keys` holds for a record: the searchable values, each folded, one blank between. */

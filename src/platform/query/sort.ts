@@ -42,7 +42,11 @@ export function planSort(source: Source, sort: readonly string[] | undefined): r
 function sortKey(source: Source, field: FieldModel, isDescending: boolean, parameter: string): SortKey {
   const cast = castOf(field);
   if (field.sortColumn === null && !ORDERED.has(cast) && field.name !== 'id') {
-    throw invalidQuery(parameter, `${source.object.name} cannot be sorted by "${field.name}".`, 'Sort by a short text, a number, a day, an instant or a picklist.');
+    throw invalidQuery(
+      parameter,
+      `${source.object.name} cannot be sorted by "${field.name}".`,
+      'Sort by a short text, a number, a day, an instant or a picklist.',
+    );
   }
   return {
     fieldId: field.id,

@@ -24,7 +24,11 @@ export type RecordData = Readonly<Record<string, unknown>> & { readonly id: stri
 export interface ListResult {
   readonly data: readonly RecordData[];
   readonly page: { readonly next: string | null };
-  readonly meta: { readonly count?: number; readonly countIsCapped?: boolean; /** The planner's guess, given for `count=estimate` above the cap. */ readonly countIsEstimate?: boolean };
+  readonly meta: {
+    readonly count?: number;
+    readonly countIsCapped?: boolean;
+    /** The planner's guess, given for `count=estimate` above the cap. */ readonly countIsEstimate?: boolean;
+  };
 }
 
 export interface AggregateQuery {

@@ -1,0 +1,100 @@
+import type { Knex } from 'knex';
+import { readRights, unknownRecord } from '../access/rights.ts';
+import { readRowRights, type RowRights } from '../access/row-rights.sql.ts';
+import type { CallContext } from '../access/types.ts';
+import { toRfc3339 } from '../db.ts';
+import { isUuid } from '../ids.ts';
+import { fieldType } from '../model/field-types.ts';
+import type { FieldModel, ObjectModel } from '../model/types.ts';
+import { ident, rows, sql } from '../sql.ts';
+import { readNames } from './names.ts';
+
+export interface FieldChange {
+  readonly field: string;
+  readonly label: string;
+  readonly from: unknown;
+  readonly to: unknown;
+}
+
+export interface HistoryEntry {
+  readonly version: number;
+  readonly kind: string;
+  readonly at: string;
+  readonly actor: { readonly id: string | null; readonly name: string };
+  /** What made the change: a request, a rule, an import, mail or a command. */
+  readonly cause: { readonly kind: string; readonly rule?: string };
+  readonly reason: string | null;
+  readonly changes: readonly FieldChange[];
+}
+
+const MOST_ENTRIES = 500;
+const ACTOR_KINDS: Readonly<Record<string, string>> = { portal: 'Portal', guest: 'Guest', system: 'System' };
+
+/**
+ * Every version of a record, the newest first (at most 500), with the changes of the fields that the caller may read
+ * in it now. The history of a trashed record is for those who may delete it.
+ * @throws AppError not_found when there is no such record or the caller may not see it
+ */
+export async function readHistory(db: Knex, ctx: CallContext, objectName: string, id: string): Promise<readonly HistoryEntry[]> {
+  const { object } = readRights(ctx, objectName);
+  if (!isUuid(id)) throw unknownRecord(objectName, id);
+  const rights = (await readRowRights(db, ctx, objectName, [id])).get(id);
+  if (rights === undefined || !rights.canRead || (rights.isTrashed && !rights.canDelete)) throw unknownRecord(objectName, id);
+  const found = await rows(
+    db,
+    sql`select version, kind, at, actor, cause, reason, changes from ${ident(ctx.model.schema, 'record_history')}
+        where record_id = ${id}::uuid and object_id = ${object.id} order by version desc, id desc limit ${MOST_ENTRIES}`,
+  );
+  const people = await peopleOf(
+    db,
+    ctx,
+    found.map((row) => String(row['actor'])),
+  );
+  const fields = new Map([...object.fields.values()].map((field) => [field.id, field]));
+  return found.map((row) => entryOf(row, object, fields, rights, people));
+}
+
+async function peopleOf(db: Knex, ctx: CallContext, actors: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const [people] = [...ctx.model.objects.values()].filter((object) => object.builtin);
+  return people === undefined ? new Map() : readNames(db, ctx, people.name, actors);
+}
+
+/** The boundary from a row of `record_history` to what callers see. */
+function entryOf(
+  row: Readonly<Record<string, unknown>>,
+  object: ObjectModel,
+  fields: ReadonlyMap<string, FieldModel>,
+  rights: RowRights,
+  people: ReadonlyMap<string, string>,
+): HistoryEntry {
+  const changes: FieldChange[] = [];
+  for (const [fieldId, pair] of Object.entries(asRecord(row['changes']))) {
+    const field = fields.get(fieldId);
+    if (field === undefined || !rights.readable.has(field.name) || !Array.isArray(pair)) continue;
+    const { format } = fieldType(field);
+    changes.push({ field: field.name, label: field.label, from: format(pair[0]), to: format(pair[1]) });
+  }
+  const order = [...object.fields.keys()];
+  const cause = asRecord(row['cause']);
+  const kind = typeof cause['kind'] === 'string' ? cause['kind'] : 'unknown';
+  return {
+    version: Number(row['version']),
+    kind: String(row['kind']),
+    at: toRfc3339(String(row['at'])),
+    actor: actorOf(String(row['actor']), people),
+    cause: typeof cause['rule'] === 'string' ? { kind, rule: cause['rule'] } : { kind },
+    reason: typeof row['reason'] === 'string' ? row['reason'] : null,
+    changes: changes.sort((a, b) => order.indexOf(a.field) - order.indexOf(b.field)),
+  };
+}
+
+function actorOf(actor: string, people: ReadonlyMap<string, string>): HistoryEntry['actor'] {
+  const [kind = '', own] = actor.split(':', 2);
+  if (isUuid(actor)) return { id: actor, name: people.get(actor) ?? 'A user' };
+  const label = ACTOR_KINDS[kind] ?? kind;
+  return { id: null, name: kind === 'system' && own !== undefined ? `${label} (${own})` : label };
+}
+
+function asRecord(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value)) : {};
+}

@@ -1,0 +1,100 @@
+import type { Knex } from 'knex';
+import { rightsFor } from '../access/rights.ts';
+import { openSearchFields } from '../access/search-fields.ts';
+import { isMasked, SEARCH_COLUMN } from '../access/secure.sql.ts';
+import type { CallContext } from '../access/types.ts';
+import type { FieldModel } from '../model/types.ts';
+import { ident, joinSql, rows, sql, type Sql } from '../sql.ts';
+import { displayName } from './display-name.ts';
+import { escapeLike, matchSql } from './filter.ts';
+import { invalidQuery, unknownName } from './invalid-query.ts';
+import { readableNameFields, referenceNames, withKeys } from './names.ts';
+import { shapeRow, valueColumns } from './page.ts';
+import { OPEN_CLASS, searchText } from './search-key.ts';
+import { openSource, whereSql, type Source } from './source.ts';
+import type { RecordData, SearchHit } from './types.ts';
+
+export interface SearchOptions {
+  readonly objects?: readonly string[] | undefined;
+  readonly limit?: number | undefined;
+}
+
+const DEFAULT_LIMIT = 20;
+const MOST_HITS = 100;
+
+/**
+ * Records of any object that hold the words, those that begin with the text first. Entries find the candidates; the
+ * row rule is evaluated on the live row.
+ * @throws AppError invalid_query for an object that cannot be searched by this caller, whether or not it exists
+ */
+export async function searchRecords(db: Knex, ctx: CallContext, text: string, options: SearchOptions = {}): Promise<readonly SearchHit[]> {
+  const limit = options.limit ?? DEFAULT_LIMIT;
+  if (!Number.isInteger(limit) || limit < 1 || limit > MOST_HITS) throw invalidQuery('limit', `The limit is a whole number from 1 to ${MOST_HITS}.`);
+  const names = searchedObjects(ctx, options.objects);
+  if (searchText(text) === '' || names.length === 0) return [];
+  const branches = names.map((name) => sql`(${candidatesSql(openSource(ctx, name), text, limit)})`);
+  const found = await rows(db, sql`select object, id from (${joinSql(branches, ' union all ')}) as c order by rank, object, id limit ${limit}`);
+  const hits = found.map((row) => ({ object: String(row['object']), id: String(row['id']) }));
+  const details = new Map<string, SearchHit>();
+  for (const object of new Set(hits.map((hit) => hit.object))) {
+    const ids = hits.filter((hit) => hit.object === object).map((hit) => hit.id);
+    for (const hit of await describeHits(db, openSource(ctx, object), ids, text)) details.set(hit.id, hit);
+  }
+  return hits.flatMap((hit) => details.get(hit.id) ?? []);
+}
+
+function searchedObjects(ctx: CallContext, wanted: readonly string[] | undefined): readonly string[] {
+  const searchable = [...ctx.model.objects.values()].filter((object) => {
+    if (object.builtin) return false;
+    const rights = rightsFor(ctx, object.name);
+    const fields = openSearchFields(object);
+    return rights.canRead && fields.length > 0 && fields.every((name) => rights.readable.has(name));
+  });
+  const names = searchable.map((object) => object.name);
+  wanted?.forEach((name, index) => {
+    if (!names.includes(name)) throw unknownName(`objects/${index}`, 'Search', 'object', name, names);
+  });
+  return wanted ?? names;
+}
+
+function candidatesSql(source: Source, text: string, limit: number): Sql {
+  const id = ident(source.alias, 'id');
+  const rank = sql`case when ${ident('e', 'keys')} like ${`${escapeLike(searchText(text))}%`} then 0 else 1 end`;
+  const entry = sql`join ${ident(source.ctx.model.schema, 'search_entry')} as ${ident('e')} on ${ident('e', 'record_id')} = ${id}`;
+  const conditions = [
+    sql`${ident('e', 'object')} = ${source.object.name}`,
+    sql`${ident('e', 'class')} = ${OPEN_CLASS}`,
+    matchSql(text, 'e'),
+    ...(isMasked(source.rights) ? [ident(source.alias, SEARCH_COLUMN)] : []),
+  ];
+  return sql`select ${source.object.name}::text as object, ${id} as id, ${rank} as rank from ${source.from} ${entry}${whereSql(source, conditions)} order by rank, ${id} limit ${limit}`;
+}
+
+async function describeHits(db: Knex, source: Source, ids: readonly string[], text: string): Promise<readonly SearchHit[]> {
+  const searched = openSearchFields(source.object).flatMap((name) => source.object.fields.get(name) ?? []);
+  const fields = withKeys(source.object, [...readableNameFields(source), ...searched]);
+  const found = await rows(
+    db,
+    sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${ids}::uuid[])`])}`,
+  );
+  const records = found.map((row) => shapeRow(fields, row));
+  const names = await referenceNames(db, source.ctx, source.object, records);
+  return records.map((record) => ({
+    object: source.object.name,
+    id: record.id,
+    name: displayName(source.object, record, names),
+    matched: matchedValue(searched, record, text),
+  }));
+}
+
+/** The value that the search was found in: of the fields searched, the first that holds one of the words. */
+function matchedValue(fields: readonly FieldModel[], record: RecordData, text: string): string {
+  const words = searchText(text).split(' ');
+  for (const field of fields) {
+    const value = record[field.name];
+    if (typeof value !== 'string') continue;
+    const shown = field.values?.values.find((entry) => entry.code === value)?.label ?? value;
+    if (words.some((word) => searchText(shown).includes(word))) return shown;
+  }
+  return '';
+}

@@ -1,0 +1,93 @@
+import type { Knex } from 'knex';
+import type { CallContext } from '../access/types.ts';
+import { AppError, type ErrorDetail } from '../errors.ts';
+import type { TransitionModel } from '../model/types.ts';
+import type { ObjectPlan } from './object-plan.ts';
+import type { WriteItem, WriteOptions } from './types.ts';
+
+/** A record as field name -> value, in the API's form; every stored field is present, empty ones as null. */
+export type Image = Readonly<Record<string, unknown>>;
+export type MutableImage = Record<string, unknown>;
+
+/** One item on its way through the pipeline. The only mutable thing of a batch; it never leaves this folder. */
+export interface Entry {
+  readonly index: number;
+  readonly item: WriteItem;
+  readonly id: string;
+  /** What the caller sent, parsed; names are fields of the object. */
+  readonly sent: Map<string, unknown>;
+  before: Image | null;
+  after: MutableImage;
+  transition: TransitionModel | null;
+  /** Names of stored fields whose value differs, system fields left out. */
+  changed: readonly string[];
+  /** Validation findings so far; the field's pointer is relative to the item. */
+  readonly findings: ErrorDetail[];
+  failure: AppError | null;
+  /** Nothing to write: the record already is as asked for. */
+  idle: boolean;
+}
+
+/** A batch of one object in one transaction. */
+export interface Batch {
+  readonly tx: Knex.Transaction;
+  readonly context: CallContext;
+  readonly plan: ObjectPlan;
+  readonly entries: readonly Entry[];
+  readonly atomic: boolean;
+  readonly events: NonNullable<WriteOptions['events']>;
+  readonly system: boolean;
+  readonly actor: string;
+}
+
+/** Entries that have not failed. */
+export function alive(batch: Batch): readonly Entry[] {
+  return batch.entries.filter((entry) => entry.failure === null);
+}
+
+/** Entries that have not failed and have something to write. */
+export function pending(batch: Batch): readonly Entry[] {
+  return batch.entries.filter((entry) => entry.failure === null && !entry.idle);
+}
+
+/** Pointers of a batch name the item's place first; a single write has the record itself as root. */
+function placed(batch: Batch, entry: Entry, errors: readonly ErrorDetail[]): readonly ErrorDetail[] {
+  if (batch.entries.length === 1 || !batch.atomic) return errors;
+  return errors.map((error) => ({ ...error, pointer: `/${entry.index}${error.pointer}` }));
+}
+
+/** Ends an entry. In an atomic batch this ends the batch, by throwing. */
+export function fail(batch: Batch, entry: Entry, error: AppError): void {
+  entry.failure = error;
+  if (!batch.atomic) return;
+  throw batch.entries.length === 1
+    ? error
+    : new AppError(error.code, error.message, { errors: placed(batch, entry, error.errors), extra: error.extra, cause: error });
+}
+
+/** Adds a validation finding about one field (or the whole record with an empty name). */
+export function find(entry: Entry, field: string, code: string, detail: string, more: { readonly rule?: string; readonly fix?: string } = {}): void {
+  const pointer = field === '' ? '' : `/${field.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  entry.findings.push({ pointer, code, detail, ...more });
+}
+
+/** True when something was already said about the field: later stages do not speak of it again. */
+export function hasFinding(entry: Entry, field: string): boolean {
+  return entry.findings.some((finding) => finding.pointer === `/${field}` || finding.pointer.startsWith(`/${field}/`));
+}
+
+/** Turns findings into failures: all of them at once, over the whole batch when it is atomic. */
+export function settleFindings(batch: Batch): void {
+  const wrong = alive(batch).filter((entry) => entry.findings.length > 0);
+  if (wrong.length === 0) return;
+  if (batch.atomic) {
+    const errors = wrong.flatMap((entry) => placed(batch, entry, entry.findings));
+    throw new AppError('validation_failed', summary(errors), { errors });
+  }
+  for (const entry of wrong) entry.failure = new AppError('validation_failed', summary(entry.findings), { errors: [...entry.findings] });
+}
+
+function summary(errors: readonly ErrorDetail[]): string {
+  const first = errors[0]?.detail ?? '';
+  return errors.length === 1 ? first : `${errors.length} values are missing or wrong. The first: ${first}`;
+}

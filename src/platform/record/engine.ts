@@ -1,0 +1,147 @@
+import type { Knex } from 'knex';
+import { rightsFor } from '../access/rights.ts';
+import type { CallContext } from '../access/types.ts';
+import { inTransaction } from '../db.ts';
+import { AppError, isAppError } from '../errors.ts';
+import { fault as defaultFault, type Fault } from '../fault.ts';
+import { makeReader } from '../query/reader.ts';
+import type { RecordData } from '../query/types.ts';
+import { makeBatch, preparedBatch, writeBatch, type Machinery } from './pipeline.ts';
+import { translateWriteError } from './pg-errors.ts';
+import type { PolicyLookup } from './related.sql.ts';
+import type { RecordEngine, RecordHook, WriteItem, WriteOptions, WriteOutcome } from './types.ts';
+import { savepoint } from './write.sql.ts';
+import type { Batch, Image } from './batch.ts';
+
+export interface RecordEngineOptions {
+  /** Called inside the record's transaction after history, audit and event are written. */
+  readonly hooks?: readonly RecordHook[];
+  /** Named points for crash tests; the process-wide plan of `fault.ts` by default. */
+  readonly faults?: Fault;
+  /** Answers `policy(...)` in guards, checks and defaults; without it such an expression fails with a clear word. */
+  readonly policies?: PolicyLookup;
+}
+
+/**
+ * The single write path: every write of a record, from wherever, is a batch that goes through here.
+ * Nothing outside the database happens, so that a transaction may be tried again.
+ */
+export function makeRecordEngine(options: RecordEngineOptions = {}): RecordEngine {
+  const faults = options.faults ?? defaultFault;
+  const reader = makeReader();
+  const machinery: Machinery = {
+    hooks: options.hooks ?? [],
+    faults,
+    policies: options.policies,
+    write: (tx, context, object, items, more) => write(machinery, tx, context, object, items, more),
+    current: (tx, context, object, id) => readBack(reader, tx, context, object, id),
+  };
+  return {
+    write: (tx, context, object, items, more) => write(machinery, tx, context, object, items, more ?? {}),
+    writeOne: async (db, context, object, item) => {
+      const answer = await inTransaction(db, async (tx) => {
+        const batch = await runAtomic(machinery, tx, context, object, [item], {});
+        const [entry] = batch.entries;
+        if (entry === undefined) throw new AppError('internal', 'The record engine lost an item.');
+        const image = entry.idle ? entry.before : entry.after;
+        const record = item.kind === 'delete' ? null : (plainRecord(context, object, image) ?? (await readBack(reader, tx, context, object, entry.id)));
+        faults('record.before_commit');
+        return { record, id: entry.id, version: Number(image?.['version']) };
+      });
+      faults('record.after_commit');
+      return answer;
+    },
+  };
+}
+
+/** The record as the caller may read it, or null when it is out of the caller's sight. */
+async function readBack(reader: ReturnType<typeof makeReader>, db: Knex, context: CallContext, object: string, id: string): Promise<RecordData | null> {
+  try {
+    return await reader.get(db, context, object, id);
+  } catch (error) {
+    if (isAppError(error, 'not_found')) return null;
+    throw error;
+  }
+}
+
+/** The answer without another statement: possible when the caller may read every row and nothing is computed. */
+function plainRecord(context: CallContext, name: string, image: Image | null): RecordData | null {
+  const rights = rightsFor(context, name);
+  const fields = [...rights.object.fields.values()].filter((field) => rights.readable.has(field.name) && field.name !== 'deletedAt');
+  const isOpen = rights.readGrants.some((grant) => grant.read.kind === 'all') && rights.conditional.size === 0;
+  const id = image?.['id'];
+  if (image === null || typeof id !== 'string' || !isOpen || fields.some((field) => field.column === null)) return null;
+  return { id, version: Number(image['version']), ...Object.fromEntries(fields.map((field) => [field.name, image[field.name] ?? null])) };
+}
+
+async function write(
+  machinery: Machinery,
+  tx: Knex.Transaction,
+  context: CallContext,
+  object: string,
+  items: readonly WriteItem[],
+  options: WriteOptions,
+): Promise<readonly WriteOutcome[]> {
+  if (items.length === 0) return [];
+  if (options.mode === 'each') return writeEach(machinery, tx, context, object, items, options);
+  return outcomesOf(await runAtomic(machinery, tx, context, object, items, options), 0);
+}
+
+async function runAtomic(
+  machinery: Machinery,
+  tx: Knex.Transaction,
+  context: CallContext,
+  object: string,
+  items: readonly WriteItem[],
+  options: WriteOptions,
+): Promise<Batch> {
+  const batch = makeBatch(tx, context, object, items, options, true);
+  try {
+    await preparedBatch(machinery, batch);
+    await writeBatch(machinery, batch);
+  } catch (error) {
+    throw translateWriteError(batch.plan.object, error);
+  }
+  return batch;
+}
+
+/**
+ * Items fail one by one. What can be seen beforehand is sorted out before anything is written; what only the database
+ * sees (a key taken by a write that commits meanwhile) undoes the set, which is halved until the culprit stands alone.
+ */
+async function writeEach(
+  machinery: Machinery,
+  tx: Knex.Transaction,
+  context: CallContext,
+  object: string,
+  items: readonly WriteItem[],
+  options: WriteOptions,
+  offset = 0,
+): Promise<readonly WriteOutcome[]> {
+  const batch = makeBatch(tx, context, object, items, options, false);
+  await savepoint(tx, 'set');
+  try {
+    await preparedBatch(machinery, batch);
+    await writeBatch(machinery, batch);
+    await savepoint(tx, 'release');
+    return outcomesOf(batch, offset);
+  } catch (error) {
+    const known = translateWriteError(batch.plan.object, error);
+    if (!(known instanceof AppError) || known.code === 'internal') throw known;
+    await savepoint(tx, 'back');
+    await savepoint(tx, 'release');
+    if (items.length === 1) return [{ ok: false, index: offset, code: known.code, message: known.message, errors: known.errors }];
+    const half = Math.ceil(items.length / 2);
+    const first = await writeEach(machinery, tx, context, object, items.slice(0, half), options, offset);
+    return [...first, ...(await writeEach(machinery, tx, context, object, items.slice(half), options, offset + half))];
+  }
+}
+
+function outcomesOf(batch: Batch, offset: number): readonly WriteOutcome[] {
+  return batch.entries.map((entry): WriteOutcome => {
+    const { failure } = entry;
+    if (failure !== null) return { ok: false, index: offset + entry.index, code: failure.code, message: failure.message, errors: failure.errors };
+    const image = entry.idle ? entry.before : entry.after;
+    return { ok: true, id: entry.id, version: Number(image?.['version']), changed: !entry.idle, created: entry.item.kind === 'create' };
+  });
+}

@@ -1,0 +1,67 @@
+import { SQLSTATE, sqlState } from '../db.ts';
+import { AppError } from '../errors.ts';
+import type { FieldModel, ObjectModel } from '../model/types.ts';
+
+interface DriverDetail {
+  readonly detail: string;
+  readonly constraint: string;
+}
+
+/** The one boundary to the driver's error objects. */
+function driverDetail(error: unknown): DriverDetail {
+  const text = (key: string): string => {
+    if (typeof error !== 'object' || error === null) return '';
+    const value: unknown = Reflect.get(error, key);
+    return typeof value === 'string' ? value : '';
+  };
+  return { detail: text('detail'), constraint: text('constraint') };
+}
+
+/** Fields named in `Key (a, b)=(...) already exists.`; the values in it are never passed on. */
+function keyFields(object: ObjectModel, detail: string): readonly FieldModel[] {
+  const columns =
+    /^Key \((.*?)\)=\(/
+      .exec(detail)?.[1]
+      ?.split(', ')
+      .map((name) => name.replaceAll('"', '')) ?? [];
+  return [...object.fields.values()].filter(
+    (field) => (field.column !== null && columns.includes(field.column)) || (field.sortColumn !== null && columns.includes(field.sortColumn)),
+  );
+}
+
+/** 409 for a value that must be unique: names the fields, never the other record. */
+export function uniqueConflict(object: ObjectModel, fields: readonly FieldModel[], cause?: unknown): AppError {
+  const names = fields.map((field) => field.label).join(' and ');
+  const message = names === '' ? `Another ${object.label} already has this value.` : `Another ${object.label} already has this ${names}.`;
+  const errors = fields.map((field) => ({
+    pointer: `/${field.name}`,
+    code: 'unique',
+    detail: message,
+    fix: 'Change the value, or work on the record that has it.',
+  }));
+  return new AppError('conflict_unique', message, { errors, ...(cause === undefined ? {} : { cause }) });
+}
+
+/**
+ * PostgreSQL's refusal of a write, in the product's words. Serialisation failures and deadlocks pass through untouched,
+ * for `inTransaction` tries them again; what is not known here passes through too.
+ */
+export function translateWriteError(object: ObjectModel, error: unknown): unknown {
+  const state = sqlState(error);
+  const { detail, constraint } = driverDetail(error);
+  switch (state) {
+    case SQLSTATE.uniqueViolation:
+    case SQLSTATE.exclusionViolation:
+      return uniqueConflict(object, keyFields(object, detail), error);
+    case SQLSTATE.foreignKeyViolation: {
+      const fields = keyFields(object, detail);
+      const errors = fields.map((field) => ({ pointer: `/${field.name}`, code: 'reference', detail: `${field.label} points to a record that is gone.` }));
+      return new AppError('conflict_reference', `A reference of this ${object.label} is not possible.`, { errors, cause: error });
+    }
+    case SQLSTATE.checkViolation:
+    case SQLSTATE.notNullViolation:
+      return new AppError('validation_failed', `The database refuses this ${object.label}${constraint === '' ? '' : ` (${constraint})`}.`, { cause: error });
+    default:
+      return error;
+  }
+}

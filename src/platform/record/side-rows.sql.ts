@@ -1,0 +1,75 @@
+import type { Knex } from 'knex';
+import type { CallContext } from '../access/types.ts';
+import { keyword, platformTable, rows, sql } from '../sql.ts';
+
+/** What is written beside a record, in its transaction. */
+export interface SideRow {
+  readonly id: string;
+  readonly version: number;
+  readonly kind: 'created' | 'updated' | 'deleted' | 'restored';
+  readonly action: string;
+  /** Field id -> [old, new]; empty for a create, whose values stand in the record. */
+  readonly changes: Readonly<Record<string, readonly [unknown, unknown]>>;
+}
+
+export interface EventSideRow {
+  readonly id: string;
+  readonly record_id: string | null;
+  readonly record_ids: readonly string[] | null;
+  readonly kind: SideRow['kind'];
+  readonly before: Readonly<Record<string, unknown>> | null;
+  readonly after: Readonly<Record<string, unknown>> | null;
+  readonly changed: readonly string[];
+  readonly transition: string | null;
+}
+
+export interface SearchSideRow {
+  readonly record_id: string;
+  readonly class: string;
+  readonly keys: string;
+}
+
+export interface SideRows {
+  readonly records: readonly SideRow[];
+  readonly events: readonly EventSideRow[];
+  /** New search entries; every entry of `unlisted` is taken away first. */
+  readonly listed: readonly SearchSideRow[];
+  readonly unlisted: readonly string[];
+}
+
+/** History, audit, events and search entries of a batch: one statement, two when search entries go away. */
+export async function writeSideRows(
+  tx: Knex.Transaction,
+  context: CallContext,
+  object: { readonly id: string; readonly name: string },
+  actor: string,
+  side: SideRows,
+): Promise<void> {
+  const cause = JSON.stringify(context.cause);
+  const depth = context.cause.kind === 'rule' ? context.cause.chain.length : 0;
+  const requestId = context.cause.kind === 'request' ? context.cause.requestId : null;
+  const at = context.now;
+  const search = platformTable(tx, 'search_entry');
+  if (side.unlisted.length > 0) await rows(tx, sql`delete from ${search} where object = ${object.name} and record_id = any(${[...side.unlisted]}::uuid[])`);
+  const listing =
+    side.listed.length === 0
+      ? keyword('')
+      : sql`, s as (insert into ${search} as e (object, record_id, class, keys, document)
+          select ${object.name}, r.record_id, r.class, r.keys, to_tsvector('simple', r.keys) from jsonb_to_recordset(${JSON.stringify(side.listed)}::jsonb) as r(record_id uuid, class text, keys text)
+          on conflict (object, record_id, class) do update set keys = excluded.keys, document = excluded.document)`;
+  const eventing =
+    side.events.length === 0
+      ? keyword('')
+      : sql`, e as (insert into ${platformTable(tx, 'event')} (id, object, record_id, record_ids, kind, at, before, after, changed, transition, cause, actor, depth)
+          select r.id, ${object.name}, r.record_id, r.record_ids, r.kind, ${at}::timestamptz, r.before, r.after, r.changed, r.transition, ${cause}::jsonb, ${actor}, ${depth}::int
+          from jsonb_to_recordset(${JSON.stringify(side.events)}::jsonb) as r(id uuid, record_id uuid, record_ids uuid[], kind text, before jsonb, after jsonb, changed text[], transition text))`;
+  await rows(
+    tx,
+    sql`with w as materialized (select * from jsonb_to_recordset(${JSON.stringify(side.records)}::jsonb) as r(id uuid, version int, kind text, action text, changes jsonb)),
+        h as (insert into ${platformTable(tx, 'record_history')} (object_id, record_id, version, kind, at, actor, cause, reason, changes)
+          select ${object.id}, id, version, kind, ${at}::timestamptz, ${actor}, ${cause}::jsonb, ${context.reason ?? null}::text, changes from w),
+        a as (insert into ${platformTable(tx, 'audit_entry')} (at, actor, action, object, record_id, record_version, request_id)
+          select ${at}::timestamptz, ${actor}, action, ${object.name}, id, version, ${requestId}::text from w)${listing}${eventing} select 1`,
+    { name: `side_${side.listed.length > 0 ? 's' : ''}${side.events.length > 0 ? 'e' : ''}` },
+  );
+}

@@ -1,0 +1,91 @@
+import { OPEN_CLASS, searchKeys } from '../query/search-key.ts';
+import type { FieldModel } from '../model/types.ts';
+import type { Batch, Entry, Image } from './batch.ts';
+import type { EventSideRow, SearchSideRow, SideRow, SideRows } from './side-rows.sql.ts';
+import type { RecordChange } from './types.ts';
+
+const KINDS = { create: 'created', update: 'updated', transition: 'updated', delete: 'deleted', restore: 'restored' } as const;
+
+/** What hooks and events are told of an entry. */
+export function changeOf(batch: Batch, entry: Entry): RecordChange {
+  const base = {
+    object: batch.plan.object.name,
+    id: entry.id,
+    kind: KINDS[entry.item.kind],
+    version: Number(entry.after['version']),
+    before: entry.before,
+    after: entry.after,
+  };
+  return entry.transition === null ? base : { ...base, transition: entry.transition.name };
+}
+
+function historyOf(batch: Batch, entry: Entry): SideRow {
+  const changes: Record<string, readonly [unknown, unknown]> = {};
+  if (entry.item.kind !== 'create') {
+    const names = entry.item.kind === 'delete' || entry.item.kind === 'restore' ? [...entry.changed, 'deletedAt'] : entry.changed;
+    for (const name of names) {
+      const field = batch.plan.object.fields.get(name);
+      if (field !== undefined) changes[field.id] = [entry.before?.[name] ?? null, entry.after[name] ?? null];
+    }
+  }
+  const action = entry.transition === null ? entry.item.kind : `transition:${entry.transition.name}`;
+  return { id: entry.id, version: Number(entry.after['version']), kind: KINDS[entry.item.kind], action, changes };
+}
+
+function eventsOf(batch: Batch, entries: readonly Entry[]): readonly EventSideRow[] {
+  const { newId } = batch.context;
+  if (batch.events === 'none') return [];
+  if (batch.events === 'each') {
+    return entries.map((entry) => {
+      const transition = entry.transition?.name ?? null;
+      return {
+        id: newId(),
+        record_id: entry.id,
+        record_ids: null,
+        kind: KINDS[entry.item.kind],
+        before: entry.before,
+        after: entry.after,
+        changed: entry.changed,
+        transition,
+      };
+    });
+  }
+  const byKind = new Map<EventSideRow['kind'], Entry[]>();
+  for (const entry of entries) byKind.set(KINDS[entry.item.kind], [...(byKind.get(KINDS[entry.item.kind]) ?? []), entry]);
+  return [...byKind].map(([kind, of]) => {
+    const changed = [...new Set(of.flatMap((entry) => entry.changed))].sort();
+    return { id: newId(), record_id: null, record_ids: of.map((entry) => entry.id), kind, before: null, after: null, changed, transition: null };
+  });
+}
+
+function valueText(field: FieldModel, value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'string') return field.values?.values.find((entry) => entry.code === value)?.label ?? value;
+  if (typeof value === 'number') return String(value);
+  if (Array.isArray(value)) return value.map((item) => valueText(field, item) ?? '').join(' ');
+  if (typeof value === 'object') {
+    return Object.values(value)
+      .filter((member) => typeof member === 'string')
+      .join(' ');
+  }
+  return null;
+}
+
+function searchKeysOf(batch: Batch, image: Image): string {
+  return searchKeys(batch.plan.searched.map((field) => valueText(field, image[field.name])));
+}
+
+/** History, audit, events and search entries for entries that were written. */
+export function sideRowsOf(batch: Batch, entries: readonly Entry[]): SideRows {
+  const listed: SearchSideRow[] = [];
+  const unlisted: string[] = [];
+  for (const entry of entries) {
+    if (batch.plan.searched.length === 0) break;
+    const was = entry.before === null || entry.before['deletedAt'] !== null ? '' : searchKeysOf(batch, entry.before);
+    const is = entry.after['deletedAt'] === null ? searchKeysOf(batch, entry.after) : '';
+    if (is === was) continue;
+    if (is === '') unlisted.push(entry.id);
+    else listed.push({ record_id: entry.id, class: OPEN_CLASS, keys: is });
+  }
+  return { records: entries.map((entry) => historyOf(batch, entry)), events: eventsOf(batch, entries), listed, unlisted };
+}

@@ -1,49 +1,40 @@
-import type { FieldModel } from '../model/types.ts';
+import type { FieldKind, FieldModel } from '../model/types.ts';
 import type { Control, Typed } from './types.ts';
 
 const FEW_OPTIONS = 6;
 
+const CONTROLS: Readonly<Record<FieldKind, Control>> = {
+  text: 'text',
+  longText: 'textarea',
+  richText: 'textarea',
+  email: 'email',
+  phone: 'tel',
+  url: 'url',
+  integer: 'number',
+  decimal: 'number',
+  money: 'number',
+  percent: 'number',
+  boolean: 'yesno',
+  date: 'date',
+  instant: 'datetime',
+  time: 'time',
+  duration: 'text',
+  picklist: 'select',
+  multiPicklist: 'checkboxes',
+  reference: 'text',
+  polymorphic: 'text',
+  address: 'textarea',
+  file: 'text',
+  sequence: 'text',
+  formula: 'text',
+  json: 'textarea',
+  textList: 'textarea',
+};
+
 /** The input that asks for a field: few choices are radio buttons, many a list. */
 export function controlOf(field: FieldModel): Control {
-  switch (field.kind) {
-    case 'longText':
-    case 'richText':
-    case 'json':
-    case 'address':
-    case 'textList':
-      return 'textarea';
-    case 'email':
-      return 'email';
-    case 'phone':
-      return 'tel';
-    case 'url':
-      return 'url';
-    case 'integer':
-    case 'decimal':
-    case 'money':
-    case 'percent':
-      return 'number';
-    case 'boolean':
-      return 'yesno';
-    case 'date':
-      return 'date';
-    case 'instant':
-      return 'datetime';
-    case 'time':
-      return 'time';
-    case 'multiPicklist':
-      return 'checkboxes';
-    case 'picklist':
-      return (field.values?.values.length ?? 0) <= FEW_OPTIONS ? 'radios' : 'select';
-    case 'text':
-    case 'duration':
-    case 'reference':
-    case 'polymorphic':
-    case 'file':
-    case 'sequence':
-    case 'formula':
-      return 'text';
-  }
+  if (field.kind === 'picklist' && (field.values?.values.length ?? 0) <= FEW_OPTIONS) return 'radios';
+  return CONTROLS[field.kind];
 }
 
 /** What was typed, in words: labels of choices, days as people read them. */

@@ -28,13 +28,12 @@ export function HistoryList({ object, id, version }: { readonly object: ObjectDe
     <ol className="history" reversed>
       {(history.data?.data ?? []).map((row) => (
         <li key={row.version}>
-          <strong>{moment.format(new Date(row.at))}</strong> <span className="muted">by {row.actorName ?? row.actor}</span>
-          {typeof row.cause?.['rule'] === 'string' && <span className="muted"> through rule {row.cause['rule']}</span>}
+          <strong>{moment.format(new Date(row.at))}</strong> <span className="muted">by {row.actor.name}</span>
+          {row.cause.rule !== undefined && <span className="muted"> through rule {row.cause.rule}</span>}
           {row.kind === 'created' && <div>Created</div>}
-          {Object.entries(row.changes).map(([name, change]) => (
-            <div key={name}>
-              <span className="muted">{object.fields.find((field) => field.name === name)?.label ?? name}:</span> {shown(object, name, change.old)} →{' '}
-              {shown(object, name, change.new)}
+          {row.changes.map((change) => (
+            <div key={change.field}>
+              <span className="muted">{change.label}:</span> {shown(object, change.field, change.from)} → {shown(object, change.field, change.to)}
             </div>
           ))}
         </li>

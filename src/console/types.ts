@@ -36,9 +36,8 @@ export interface HistoryRow {
   readonly version: number;
   readonly kind: string;
   readonly at: string;
-  readonly actor: string;
-  readonly actorName?: string | null;
-  readonly cause?: Readonly<Record<string, unknown>>;
-  readonly reason?: string | null;
-  readonly changes: Readonly<Record<string, { readonly old: unknown; readonly new: unknown }>>;
+  readonly actor: { readonly id: string | null; readonly name: string };
+  readonly cause: { readonly kind: string; readonly rule?: string };
+  readonly reason: string | null;
+  readonly changes: readonly { readonly field: string; readonly label: string; readonly from: unknown; readonly to: unknown }[];
 }

@@ -8,8 +8,7 @@ type View = Readonly<Record<string, unknown>>;
 async function entries(deps: PortalDeps, context: CallContext, opened: OpenForm, field: string): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
   for (const row of await deps.reader.history(deps.db, context, opened.submission.object, opened.submission.recordId)) {
-    const change = row.changes[field];
-    const state = change?.new;
+    const state = row.changes.find((change) => change.field === field)?.to;
     if (typeof state === 'string' && !found.has(state)) found.set(state, row.at.slice(0, 10));
   }
   return found;

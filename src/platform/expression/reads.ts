@@ -28,70 +28,72 @@ function costOfExpression(expression: TypedExpression): number {
 /** What a tree reads, whether SQL can run it, and whether it depends on the clock. */
 export function describe(tree: Expr, schema: ExprSchema): Description {
   const paths = new Map<string, Steps>();
-  let sqlObstacle: string | null = null;
-  let usesClock = false;
-  const note = (steps: Steps): void => {
+  const found: { sqlObstacle: string | null; usesClock: boolean } = { sqlObstacle: null, usesClock: false };
+  walkReads(tree, [], (steps) => {
     if (steps.length > 0) paths.set(steps.map((step) => `${step.object}.${step.field}`).join('/'), steps);
-  };
-  const walk = (node: Expr, slots: readonly (Steps | null)[]): void => {
-    switch (node.kind) {
-      case 'root':
-      case 'item':
-        return;
-      case 'recordVariable':
-      case 'variable':
-        if (node.kind === 'recordVariable' || (node.name !== 'user' && node.name !== 'subject'))
-          sqlObstacle ??= `the variable '${node.name}' is not known in SQL`;
-        return;
-      case 'follow':
-        note(stepsOf(node, slots) ?? []);
-        walk(node.of, slots);
-        return;
-      case 'field':
-      case 'formula': {
-        const prefix = stepsOf(node.of, slots);
-        if (prefix !== null) note([...prefix, { object: node.object, field: node.name, kind: node.kind === 'field' ? 'value' : 'formula' }]);
-        if (node.kind === 'formula') {
-          for (const read of prefix === null ? [] : node.expression.reads) note([...(prefix ?? []), ...read.steps]);
-          sqlObstacle ??= node.expression.sqlObstacle;
-          usesClock ||= node.expression.usesClock;
-        }
-        walk(node.of, slots);
-        return;
-      }
-      case 'aggregate': {
-        const prefix = stepsOf(node.of, slots);
-        const steps: Steps | null = prefix === null ? null : [...prefix, { object: node.of.object, field: node.name, kind: 'many' }];
-        if (steps !== null) note(steps);
-        walk(node.of, slots);
-        const inner = [...slots.slice(0, node.slot), steps];
-        if (node.filter !== null) walk(node.filter, inner);
-        if (node.value !== null) walk(node.value, inner);
-        return;
-      }
-      case 'policy':
-        sqlObstacle ??= `policy('${node.name}', ...) cannot run in SQL`;
-        usesClock ||= node.asOf === null;
-        // The policy's rows will read the record, so it must be at hand; its id stands for it.
-        if (isRecordExpr(node.input)) {
-          const prefix = stepsOf(node.input, slots);
-          if (prefix !== null) note([...prefix, { object: node.input.object, field: 'id', kind: 'value' }]);
-        }
-        break;
-      case 'call': {
-        const entry = schema.functions.get(node.entry);
-        const isConstant = entry?.pure === true && node.args.every((arg) => isConstantTree(arg, schema));
-        if (entry?.toSql === undefined && !isConstant) sqlObstacle ??= `${entry?.name ?? node.entry}(...) cannot run in SQL`;
-        usesClock ||= node.entry === 'today' || node.entry === 'now';
-        break;
-      }
-      default:
-        break;
+  });
+  walkTraits(tree, schema, found);
+  return { reads: [...paths.values()].map((steps) => ({ steps })), ...found };
+}
+
+/** Calls `note` with each path that is read; `slots` holds the paths of the surrounding `exists` and the like. */
+function walkReads(node: Expr, slots: readonly (Steps | null)[], note: (steps: Steps) => void): void {
+  if (node.kind === 'aggregate') {
+    const prefix = stepsOf(node.of, slots);
+    const steps: Steps | null = prefix === null ? null : [...prefix, { object: node.of.object, field: node.name, kind: 'many' }];
+    note(steps ?? []);
+    walkReads(node.of, slots, note);
+    const inner = [...slots.slice(0, node.slot), steps];
+    for (const part of [node.filter, node.value]) if (part !== null) walkReads(part, inner, note);
+    return;
+  }
+  if (node.kind === 'follow') note(stepsOf(node, slots) ?? []);
+  else if (node.kind === 'field' || node.kind === 'formula') noteField(node, stepsOf(node.of, slots), note);
+  else if (node.kind === 'policy' && isRecordExpr(node.input)) {
+    // The policy's rows will read the record, so it must be at hand; its id stands for it.
+    const prefix = stepsOf(node.input, slots);
+    if (prefix !== null) note([...prefix, { object: node.input.object, field: 'id', kind: 'value' }]);
+  }
+  for (const child of childrenOf(node)) walkReads(child, slots, note);
+}
+
+function noteField(node: Extract<Expr, { kind: 'field' | 'formula' }>, prefix: Steps | null, note: (steps: Steps) => void): void {
+  if (prefix === null) return;
+  note([...prefix, { object: node.object, field: node.name, kind: node.kind === 'field' ? 'value' : 'formula' }]);
+  if (node.kind === 'formula') for (const read of node.expression.reads) note([...prefix, ...read.steps]);
+}
+
+function walkTraits(node: Expr, schema: ExprSchema, found: { sqlObstacle: string | null; usesClock: boolean }): void {
+  switch (node.kind) {
+    case 'recordVariable':
+      found.sqlObstacle ??= `the variable '${node.name}' is not known in SQL`;
+      break;
+    case 'variable':
+      if (!isCaller(node)) found.sqlObstacle ??= `the variable '${node.name}' is not known in SQL`;
+      break;
+    case 'formula':
+      found.sqlObstacle ??= node.expression.sqlObstacle;
+      found.usesClock ||= node.expression.usesClock;
+      break;
+    case 'policy':
+      found.sqlObstacle ??= `policy('${node.name}', ...) cannot run in SQL`;
+      found.usesClock ||= node.asOf === null;
+      break;
+    case 'call': {
+      const entry = schema.functions.get(node.entry);
+      if (entry?.toSql === undefined && !isConstantTree(node, schema)) found.sqlObstacle ??= `${entry?.name ?? node.entry}(...) cannot run in SQL`;
+      found.usesClock ||= node.entry === 'today' || node.entry === 'now';
+      break;
     }
-    for (const child of childrenOf(node)) walk(child, slots);
-  };
-  walk(tree, []);
-  return { reads: [...paths.values()].map((steps) => ({ steps })), sqlObstacle, usesClock };
+    default:
+      break;
+  }
+  for (const child of childrenOf(node)) walkTraits(child, schema, found);
+}
+
+/** `user` and `subject`: the caller, whom both back ends know. */
+function isCaller(node: Extract<Expr, { kind: 'variable' }>): boolean {
+  return node.type.kind === 'uuid' && (node.name === 'user' || node.name === 'subject');
 }
 
 /** Steps from the root object to a record; null when it starts at a variable, whose reads its giver answers for. */
@@ -125,7 +127,7 @@ export function isConstantTree(node: Expr, schema: ExprSchema): boolean {
     case 'struct':
       return false;
     case 'variable':
-      return node.name === 'user' || node.name === 'subject';
+      return isCaller(node);
     case 'call':
       if (schema.functions.get(node.entry)?.pure !== true) return false;
       break;

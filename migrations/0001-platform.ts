@@ -10,7 +10,7 @@ export async function up(tx: Knex.Transaction): Promise<void> {
   create table if not exists lease (name text collate "C" primary key, holder text not null, expires_at timestamptz(3) not null);
 
   create table metadata_version (
-    version integer primary key, hash text not null, content jsonb not null, package text,
+    version integer primary key, hash text not null, content json not null, package text,
     created_at timestamptz(3) not null, created_by text not null);
   create table physical_name (
     id text collate "C" primary key, kind text not null check (kind in ('object', 'field')), object_id text,

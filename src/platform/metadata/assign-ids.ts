@@ -29,7 +29,8 @@ export function completeIds(set: MetadataSet, known: KnownIds = NO_IDS, random?:
   const result = emptySet();
   for (const { kind } of KINDS) {
     if (kind === 'objects') continue;
-    for (const [name, file] of set[kind]) store(result, kind, name, file.id === undefined ? { ...file, id: known.file(kind, name) ?? metadataId(random) } : file);
+    for (const [name, file] of set[kind])
+      store(result, kind, name, file.id === undefined ? { ...file, id: known.file(kind, name) ?? metadataId(random) } : file);
   }
   for (const [name, file] of set.objects) store(result, 'objects', name, completeObject(name, file, known, random));
   return { ...result, templates: set.templates };
@@ -47,7 +48,13 @@ export function assignIds(directory: string, locked: boolean, known: KnownIds = 
     const name = label.slice(label.lastIndexOf('/') + 1, -'.json'.length);
     const completed = entry.kind === 'objects' ? withObjectIds(name, content, known, random) : withId(entry.kind, name, content, known, random);
     if (completed === content) continue;
-    if (locked) errors.push({ pointer: label, code: 'missing_id', detail: 'Ids are missing and the package is locked.', fix: 'Apply it once without --locked, and keep the files that it writes.' });
+    if (locked)
+      errors.push({
+        pointer: label,
+        code: 'missing_id',
+        detail: 'Ids are missing and the package is locked.',
+        fix: 'Apply it once without --locked, and keep the files that it writes.',
+      });
     else writeFileSync(path, `${JSON.stringify(completed, null, 2)}\n`);
     written.push(label);
   }

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, join, relative, sep } from 'node:path';
+import { basename, join, relative, resolve, sep } from 'node:path';
 import { AppError, type ErrorDetail } from '../errors.ts';
 import { emptySet, KINDS, type KindEntry } from './kinds.ts';
 import type { FieldSchema, MetadataKind, MetadataSet, ObjectFile, ValueSetFile } from './types.ts';
@@ -40,7 +40,11 @@ export function loadMetadata(directories: readonly string[]): MetadataSet {
 export function invalidMetadata(errors: readonly ErrorDetail[]): AppError {
   const first = errors[0];
   const more = errors.length > 1 ? ` (and ${String(errors.length - 1)} more)` : '';
-  return new AppError('metadata_invalid', `The metadata is wrong: ${first?.pointer ?? ''}: ${first?.detail ?? ''}${first?.fix === undefined ? '' : ` ${first.fix}`}${more}`, { errors });
+  return new AppError(
+    'metadata_invalid',
+    `The metadata is wrong: ${first?.pointer ?? ''}: ${first?.detail ?? ''}${first?.fix === undefined ? '' : ` ${first.fix}`}${more}`,
+    { errors },
+  );
 }
 
 /** Reads every JSON file of a package, checked for syntax only. */
@@ -58,7 +62,12 @@ export function findFiles(directory: string, prefix: string, errors: ErrorDetail
   const known = new Set([...KINDS.map((entry) => entry.folder), 'schema', 'templates']);
   for (const folder of existsSync(metadata) ? readdirSync(metadata) : []) {
     if (!known.has(folder) && statSync(join(metadata, folder)).isDirectory() && readdirSync(join(metadata, folder)).some((file) => file.endsWith('.json'))) {
-      errors.push({ pointer: `${prefix}metadata/${folder}`, code: 'unknown_folder', detail: `"${folder}" is not a kind of metadata.`, fix: `Known folders: ${[...known].join(', ')}.` });
+      errors.push({
+        pointer: `${prefix}metadata/${folder}`,
+        code: 'unknown_folder',
+        detail: `"${folder}" is not a kind of metadata.`,
+        fix: `Known folders: ${[...known].join(', ')}.`,
+      });
     }
   }
   return found;
@@ -76,16 +85,42 @@ function readPackage(directory: string, prefix: string, errors: ErrorDetail[]): 
     const stem = basename(label, '.json');
     const named = nameOf(content);
     if (entry.kind !== 'objects' && named !== stem) {
-      errors.push({ pointer: `${label}#/name`, code: 'wrong_name', detail: `The file is called ${stem} but names itself ${named ?? 'nothing'}.`, fix: 'A file is named after the thing it holds.' });
+      errors.push({
+        pointer: `${label}#/name`,
+        code: 'wrong_name',
+        detail: `The file is called ${stem} but names itself ${named ?? 'nothing'}.`,
+        fix: 'A file is named after the thing it holds.',
+      });
     } else if (entry.kind === 'objects' && !/^[A-Z][A-Za-z0-9]{0,59}$/.test(stem)) {
       errors.push({ pointer: label, code: 'wrong_name', detail: `"${stem}" cannot name an object.`, fix: 'Object names are PascalCase, such as License.' });
     } else {
       put(set, entry.kind, stem, content);
     }
   }
+  readHolidayFiles(set, packageFolders(directory).metadata, prefix, errors);
   const { templates } = packageFolders(directory);
-  for (const file of listFiles(templates, '.hbs')) mutable(set.templates).set(file.slice(0, -'.hbs'.length).split(sep).join('/'), readFileSync(join(templates, file), 'utf8'));
+  for (const file of listFiles(templates, '.hbs'))
+    mutable(set.templates).set(file.slice(0, -'.hbs'.length).split(sep).join('/'), readFileSync(join(templates, file), 'utf8'));
   return set;
+}
+
+/** Puts the text of the holiday files that calendars name in the place of their paths: a set depends on no file. */
+function readHolidayFiles(set: MetadataSet, metadata: string, prefix: string, errors: ErrorDetail[]): void {
+  for (const [name, calendar] of set.calendars) {
+    const holidays = calendar.holidays.map((source, index) => {
+      if (source === 'us-federal') return source;
+      const path = resolve(metadata, source.csv);
+      if (path.startsWith(resolve(metadata) + sep) && existsSync(path)) return { csv: readFileSync(path, 'utf8') };
+      errors.push({
+        pointer: `${prefix}metadata/calendars/${name}.json#/holidays/${String(index)}/csv`,
+        code: 'unknown_file',
+        detail: `There is no file ${source.csv} in the metadata folder.`,
+        fix: 'Name it relative to the metadata folder.',
+      });
+      return source;
+    });
+    mutable(set.calendars).set(name, { ...calendar, holidays });
+  }
 }
 
 /** The later set laid over the earlier one. */

@@ -21,7 +21,23 @@ export interface FieldSchema {
   readonly title?: string;
   readonly description?: string;
   readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'array' | 'object';
-  readonly format?: 'uuid' | 'date' | 'date-time' | 'time' | 'duration' | 'email' | 'uri' | 'phone' | 'markdown' | 'decimal' | 'money' | 'percent' | 'address' | 'file' | 'json' | 'multiline';
+  readonly format?:
+    | 'uuid'
+    | 'date'
+    | 'date-time'
+    | 'time'
+    | 'duration'
+    | 'email'
+    | 'uri'
+    | 'phone'
+    | 'markdown'
+    | 'decimal'
+    | 'money'
+    | 'percent'
+    | 'address'
+    | 'file'
+    | 'json'
+    | 'multiline';
   readonly minLength?: number;
   readonly maxLength?: number;
   readonly minimum?: number;
@@ -141,7 +157,13 @@ export interface FormSection {
   /** A repeating group: rows of a related object (to-many path `as` of the form's object). */
   readonly repeat?: { readonly relation: string; readonly label: string; readonly min?: number; readonly max?: number; readonly fields: readonly FormField[] };
   /** A document asked for: kept as a record of `object` that references the form's record. */
-  readonly document?: { readonly type: string; readonly label: string; readonly help?: string; readonly required?: boolean; readonly accept?: readonly string[] };
+  readonly document?: {
+    readonly type: string;
+    readonly label: string;
+    readonly help?: string;
+    readonly required?: boolean;
+    readonly accept?: readonly string[];
+  };
 }
 
 export interface FormPage {
@@ -222,11 +244,27 @@ export type RuleTrigger =
   | { readonly mail: string };
 
 export type RuleStep =
-  | { readonly step: 'create'; readonly object: string; readonly values: Readonly<Record<string, Expression>>; readonly once?: string; readonly when?: Expression; readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression } }
-  | { readonly step: 'update'; readonly record?: Expression; readonly values: Readonly<Record<string, Expression>>; readonly when?: Expression }
-  | { readonly step: 'transition'; readonly record?: Expression; readonly transition: string; readonly when?: Expression }
+  | {
+      readonly step: 'create';
+      readonly object: string;
+      readonly values: Readonly<Record<string, Expression>>;
+      readonly once?: string;
+      readonly when?: Expression;
+      readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression };
+    }
+  /** With `forEach` the record written is `each`, unless `record` names another. */
+  | { readonly step: 'update'; readonly record?: Expression; readonly values: Readonly<Record<string, Expression>>; readonly when?: Expression; readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression } }
+  | { readonly step: 'transition'; readonly record?: Expression; readonly transition: string; readonly when?: Expression; readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression } }
   | { readonly step: 'assign'; readonly owner?: Expression; readonly queue?: string; readonly when?: Expression }
-  | { readonly step: 'send-mail'; readonly template: string; readonly to: Expression; readonly class: 'campaign' | 'transactional'; readonly when?: Expression; readonly mailbox?: string; readonly attach?: Expression }
+  | {
+      readonly step: 'send-mail';
+      readonly template: string;
+      readonly to: Expression;
+      readonly class: 'campaign' | 'transactional';
+      readonly when?: Expression;
+      readonly mailbox?: string;
+      readonly attach?: Expression;
+    }
   /** A registered action of the platform or a domain module. */
   | { readonly step: 'action'; readonly action: string; readonly input?: Readonly<Record<string, Expression>>; readonly when?: Expression };
 
@@ -285,6 +323,7 @@ export interface CalendarFile {
   /** ISO weekdays (1 = Monday) that are worked. */
   readonly weekdays: readonly number[];
   readonly hours?: { readonly start: string; readonly end: string };
+  /** `csv`: on disk the path of a file with `date,name` below the metadata folder; in a loaded set its text. */
   readonly holidays: readonly ('us-federal' | { readonly csv: string })[];
   readonly closed?: readonly { readonly date: string; readonly name: string }[];
   readonly open?: readonly { readonly date: string; readonly name: string }[];
@@ -341,15 +380,20 @@ export interface ImportMapFile {
   readonly name: string;
   readonly label: string;
   /** Objects this map can fill, each with the field that finds an existing record. */
-  readonly targets: Readonly<Record<string, {
-    readonly key: readonly string[];
-    /** Field -> expression over `row` (a function `col('Header')` gives the trimmed text or null). */
-    readonly fields: Readonly<Record<string, Expression>>;
-    /** Rows that are left out, with a reason each. */
-    readonly reject?: readonly { readonly when: Expression; readonly column: string; readonly reason: string }[];
-    /** Fields written on create only. */
-    readonly createOnly?: readonly string[];
-  }>>;
+  readonly targets: Readonly<
+    Record<
+      string,
+      {
+        readonly key: readonly string[];
+        /** Field -> expression over `row` (a function `col('Header')` gives the trimmed text or null). */
+        readonly fields: Readonly<Record<string, Expression>>;
+        /** Rows that are left out, with a reason each. */
+        readonly reject?: readonly { readonly when: Expression; readonly column: string; readonly reason: string }[];
+        /** Fields written on create only. */
+        readonly createOnly?: readonly string[];
+      }
+    >
+  >;
   /** Columns that must be in the header. */
   readonly requires: readonly string[];
   readonly delimiter?: ',' | '\t' | ';';
@@ -362,7 +406,13 @@ export interface ReportFile {
   readonly label: string;
   readonly description?: string;
   /** Rows of counts: each with the object and the filter that opens its rows. */
-  readonly stages?: readonly { readonly label: string; readonly object: string; readonly filter: Expression; readonly since?: string; readonly until?: string }[];
+  readonly stages?: readonly {
+    readonly label: string;
+    readonly object: string;
+    readonly filter: Expression;
+    readonly since?: string;
+    readonly until?: string;
+  }[];
 }
 
 /** Everything read from the metadata folder (and packages laid over it), by kind and name. */

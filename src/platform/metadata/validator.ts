@@ -56,10 +56,20 @@ function detailOf(error: ErrorObject, file: string): ErrorDetail {
   switch (error.keyword) {
     case 'additionalProperties': {
       const name = text(params['additionalProperty']);
-      return { pointer: at + pointerToken(name), code: 'unknown_property', detail: `"${name}" is not known here.`, ...suggestion(name, Object.keys(record(error.parentSchema?.['properties']))) };
+      return {
+        pointer: at + pointerToken(name),
+        code: 'unknown_property',
+        detail: `"${name}" is not known here.`,
+        ...suggestion(name, Object.keys(record(error.parentSchema?.['properties']))),
+      };
     }
     case 'required':
-      return { pointer: at, code: 'missing_property', detail: `"${text(params['missingProperty'])}" is missing.`, fix: `Add "${text(params['missingProperty'])}".` };
+      return {
+        pointer: at,
+        code: 'missing_property',
+        detail: `"${text(params['missingProperty'])}" is missing.`,
+        fix: `Add "${text(params['missingProperty'])}".`,
+      };
     case 'dependentRequired':
       return { pointer: at, code: 'missing_property', detail: `"${text(params['property'])}" needs "${text(params['missingProperty'])}" beside it.` };
     case 'enum': {
@@ -74,12 +84,27 @@ function detailOf(error: ErrorObject, file: string): ErrorDetail {
       const about = error.parentSchema?.['description'];
       const isName = error.propertyName !== undefined;
       const subject = isName ? shown(error.propertyName) : shown(error.data);
-      return { pointer: isName ? at + pointerToken(String(error.propertyName)) : at, code: 'wrong_format', detail: `${subject} is not written as it must be.`, fix: typeof about === 'string' ? about : patternWords(text(params['pattern'])) };
+      return {
+        pointer: isName ? at + pointerToken(String(error.propertyName)) : at,
+        code: 'wrong_format',
+        detail: `${subject} is not written as it must be.`,
+        fix: typeof about === 'string' ? about : patternWords(text(params['pattern'])),
+      };
     }
     case 'oneOf':
-      return { pointer: at, code: 'wrong_shape', detail: 'Exactly one trigger is needed.', fix: 'One of created, updated, entered, left, schedule, date, mail.' };
+      return {
+        pointer: at,
+        code: 'wrong_shape',
+        detail: 'Exactly one trigger is needed.',
+        fix: 'One of created, updated, entered, left, schedule, date, mail.',
+      };
     case 'discriminator':
-      return { pointer: at, code: 'unknown_value', detail: `${shown(params['tagValue'])} is not a known step.`, ...suggestion(text(params['tagValue']), ['create', 'update', 'transition', 'assign', 'send-mail', 'action']) };
+      return {
+        pointer: at,
+        code: 'unknown_value',
+        detail: `${shown(params['tagValue'])} is not a known step.`,
+        ...suggestion(text(params['tagValue']), ['create', 'update', 'transition', 'assign', 'send-mail', 'action']),
+      };
     default:
       return { pointer: at, code: 'wrong_shape', detail: `${shown(error.data)} ${error.message ?? 'is not allowed here'}.` };
   }

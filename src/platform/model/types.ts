@@ -1,9 +1,48 @@
 import type { CalendarLookup, ExprSchema, FunctionTable, TypedExpression } from '../expression/types.ts';
-import type { CheckAnnotation, FormFile, ImportMapFile, LayoutFile, MailboxFile, MetadataSet, PathState, PermissionFile, ReportFile, RuleFile, ValueSetFile, ViewFile, ReferenceAnnotation, CalendarFile, PolicyFile } from '../metadata/types.ts';
+import type {
+  CheckAnnotation,
+  FormFile,
+  ImportMapFile,
+  LayoutFile,
+  MailboxFile,
+  MetadataSet,
+  PathState,
+  PermissionFile,
+  ReportFile,
+  RuleFile,
+  ValueSetFile,
+  ViewFile,
+  ReferenceAnnotation,
+  CalendarFile,
+  PolicyFile,
+} from '../metadata/types.ts';
 
 export type FieldKind =
-  | 'text' | 'longText' | 'richText' | 'email' | 'phone' | 'url' | 'integer' | 'decimal' | 'money' | 'percent' | 'boolean' | 'date' | 'instant' | 'time' | 'duration'
-  | 'picklist' | 'multiPicklist' | 'reference' | 'polymorphic' | 'address' | 'file' | 'sequence' | 'formula' | 'json' | 'textList';
+  | 'text'
+  | 'longText'
+  | 'richText'
+  | 'email'
+  | 'phone'
+  | 'url'
+  | 'integer'
+  | 'decimal'
+  | 'money'
+  | 'percent'
+  | 'boolean'
+  | 'date'
+  | 'instant'
+  | 'time'
+  | 'duration'
+  | 'picklist'
+  | 'multiPicklist'
+  | 'reference'
+  | 'polymorphic'
+  | 'address'
+  | 'file'
+  | 'sequence'
+  | 'formula'
+  | 'json'
+  | 'textList';
 
 export interface FieldModel {
   readonly id: string;
@@ -11,8 +50,12 @@ export interface FieldModel {
   readonly label: string;
   readonly help: string | null;
   readonly kind: FieldKind;
-  /** Physical column; null for formulas (computed when read). */
+  /** Kind of the values: a formula's declared one, text for a sequence, else `kind`. */
+  readonly valueKind: FieldKind;
+  /** Physical column; null for formulas (computed when read). A polymorphic reference has a second one, see `objectColumn`. */
   readonly column: string | null;
+  /** Column with the name of the object that a polymorphic reference points at (its value is `{object, id}`). */
+  readonly objectColumn: string | null;
   /** Companion column with the sort key, for sortable text. */
   readonly sortColumn: string | null;
   readonly system: boolean;
@@ -28,6 +71,7 @@ export interface FieldModel {
   readonly formula: TypedExpression | null;
   readonly defaultValue: TypedExpression | null;
   readonly sequence: string | null;
+  readonly minLength: number | null;
   readonly maxLength: number | null;
   readonly minimum: number | null;
   readonly maximum: number | null;
@@ -89,7 +133,9 @@ export interface ObjectModel {
    * Compiled ajv over the stored shape (nulls dropped beforehand). Returns details with pointers such as `/npi`;
    * empty when all is well. Messages come from our catalogue, never from the validator.
    */
-  readonly validate: (values: Readonly<Record<string, unknown>>) => readonly { readonly pointer: string; readonly code: string; readonly detail: string; readonly fix?: string }[];
+  readonly validate: (
+    values: Readonly<Record<string, unknown>>,
+  ) => readonly { readonly pointer: string; readonly code: string; readonly detail: string; readonly fix?: string }[];
 }
 
 /** Compiled metadata: deeply frozen, replaced whole on change. */

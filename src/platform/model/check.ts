@@ -1,0 +1,35 @@
+import type { ErrorDetail } from '../errors.ts';
+import type { ExprType } from '../expression/types.ts';
+import { completeIds } from '../metadata/assign-ids.ts';
+import type { MetadataSet } from '../metadata/types.ts';
+import { checkBehaviour } from './check-behaviour.ts';
+import { checkScreens } from './check-screens.ts';
+import { compile, type CheckAt, type ModelExtensions } from './compile.ts';
+import { planPhysicalNames } from './physical.ts';
+import type { Model } from './types.ts';
+
+/** What a check may use: the compiled Model, and where to put findings. */
+export interface CheckScope {
+  readonly model: Model;
+  readonly checkAt: CheckAt;
+  readonly errors: ErrorDetail[];
+}
+
+/** `user` (the caller) and `subject` (the portal identity's record), which some expressions may name. */
+export const CALLER_VARIABLES: Readonly<Record<string, ExprType>> = { user: { kind: 'uuid' }, subject: { kind: 'uuid' } };
+
+/** Everything wrong with a set, at once; empty when it can be applied to an empty database. Reads and writes nothing. */
+export function checkMetadata(set: MetadataSet, extensions: ModelExtensions = {}): readonly ErrorDetail[] {
+  const complete = completeIds(set);
+  return checkCompiled(compile({ set: complete, physical: planPhysicalNames(complete, new Map()), version: 1, schema: 'check', extensions }), extensions);
+}
+
+/** The findings of compiling, those of the kinds that do not take part in it, and those of the extensions. */
+export function checkCompiled(compiled: ReturnType<typeof compile>, extensions: ModelExtensions): readonly ErrorDetail[] {
+  const { model, checkAt } = compiled;
+  const scope: CheckScope = { model, checkAt, errors: compiled.errors };
+  checkScreens(scope);
+  checkBehaviour(scope);
+  // What extensions check leans on the Model as a whole, so it must be sound first.
+  return scope.errors.length > 0 ? scope.errors : (extensions.checks ?? []).flatMap((check) => check(model));
+}

@@ -1,0 +1,136 @@
+import { pointerToken } from '../metadata/kinds.ts';
+import type { FieldSchema, MetadataSet, ObjectFile, PathFile, ValueSetFile } from '../metadata/types.ts';
+import { FIELD_TYPES, fieldKind, objectColumnOf, valueKind } from './field-types.ts';
+import type { PhysicalNames } from './physical.ts';
+import type { FieldKind, FieldModel } from './types.ts';
+
+const BLANK = {
+  help: null,
+  sortColumn: null,
+  objectColumn: null,
+  system: false,
+  readOnly: false,
+  required: false,
+  unique: false,
+  indexed: false,
+  searchable: false,
+  sensitive: null,
+  values: null,
+  ref: null,
+  formula: null,
+  defaultValue: null,
+  sequence: null,
+  minLength: null,
+  maxLength: null,
+  minimum: null,
+  maximum: null,
+} as const;
+
+/** Name of the object that stands for the people who sign in. */
+export const USER_OBJECT = 'User';
+
+function system(name: string, label: string, kind: FieldKind, column: string, more: Partial<FieldModel> = {}): FieldModel {
+  return { ...BLANK, id: name, name, label, kind, valueKind: kind, column, system: true, readOnly: true, ...more };
+}
+
+/** The fields that every object has. The owner is the only one that callers may set. */
+export function systemFields(): readonly FieldModel[] {
+  return [
+    system('id', 'Id', 'reference', 'id', { required: true, unique: true, indexed: true }),
+    system('version', 'Version', 'integer', 'version', { required: true }),
+    system('createdAt', 'Created', 'instant', 'created_at', { required: true, indexed: true }),
+    system('createdBy', 'Created by', 'text', 'created_by', { required: true }),
+    system('updatedAt', 'Updated', 'instant', 'updated_at', { required: true, indexed: true }),
+    system('updatedBy', 'Updated by', 'text', 'updated_by', { required: true }),
+    system('ownerId', 'Owner', 'reference', 'owner_id', { readOnly: false, indexed: true, ref: { to: [USER_OBJECT], as: null, onDelete: 'clear' } }),
+    system('deletedAt', 'Deleted', 'instant', 'deleted_at'),
+  ];
+}
+
+const USER_STATUS: ValueSetFile = {
+  name: 'user-status',
+  values: [
+    { code: 'invited', label: 'Invited' },
+    { code: 'active', label: 'Active' },
+    { code: 'suspended', label: 'Suspended' },
+  ],
+};
+
+/** The fields of the built-in object of users (table `app_user`). */
+export function userFields(): readonly FieldModel[] {
+  const own = (name: string, label: string, kind: FieldKind, more: Partial<FieldModel> = {}): FieldModel => ({
+    ...BLANK,
+    id: `user.${name}`,
+    name,
+    label,
+    kind,
+    valueKind: kind,
+    column: name,
+    readOnly: true,
+    required: true,
+    ...more,
+  });
+  return [
+    ...systemFields(),
+    own('email', 'E-mail', 'email', { sortColumn: 'email_s', unique: true, indexed: true, searchable: true }),
+    own('name', 'Name', 'text', { sortColumn: 'name_s', searchable: true }),
+    own('status', 'Status', 'picklist', { values: USER_STATUS }),
+  ];
+}
+
+/** Words for a camelCase name: `expiresOn` becomes `Expires on`. */
+export function wordsOf(name: string): string {
+  const words = name.replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2').toLowerCase();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** The fields of an object file, before its expressions are compiled. */
+export function ownFields(objectName: string, file: ObjectFile, set: MetadataSet, path: PathFile | undefined, physical: PhysicalNames): readonly FieldModel[] {
+  const required = new Set(file.required ?? []);
+  const searched = new Set(file['x-object'].search ?? []);
+  return Object.entries(file.properties).map(([name, schema]) => {
+    const kind = fieldKind(schema);
+    const id = schema['x-id'] ?? '';
+    const names = physical.get(id);
+    const isState = path?.field === name;
+    const column = kind === 'formula' ? null : (names?.physical ?? null);
+    const ref = schema['x-ref'];
+    return {
+      ...BLANK,
+      id,
+      name,
+      label: schema['x-label'] ?? schema.title ?? wordsOf(name),
+      help: schema['x-help'] ?? schema.description ?? null,
+      kind: isState && kind === 'text' ? 'picklist' : kind,
+      valueKind: isState && kind === 'text' ? 'picklist' : kind === 'sequence' ? 'text' : valueKind(schema),
+      column,
+      sortColumn: column !== null && FIELD_TYPES[kind].sortable ? (names?.sortPhysical ?? null) : null,
+      objectColumn: column !== null && kind === 'polymorphic' ? objectColumnOf(column) : null,
+      readOnly: kind === 'formula' || kind === 'sequence',
+      required: required.has(name),
+      unique: schema['x-unique'] === true || kind === 'sequence',
+      indexed: schema['x-index'] === true || schema['x-unique'] === true || ref !== undefined || kind === 'sequence',
+      searchable: schema['x-search'] === true || searched.has(name),
+      sensitive: schema['x-sensitive'] ?? null,
+      values: valuesOf(objectName, schema, set, isState ? path : undefined),
+      ref: ref === undefined ? null : { to: typeof ref.to === 'string' ? [ref.to] : ref.to, as: ref.as ?? null, onDelete: ref.onDelete ?? 'restrict' },
+      sequence: schema['x-sequence'] ?? null,
+      minLength: schema.minLength ?? null,
+      maxLength: schema.maxLength ?? FIELD_TYPES[kind].maxLength,
+      minimum: schema.minimum ?? null,
+      maximum: schema.maximum ?? null,
+    };
+  });
+}
+
+/** A picklist's values; a path's state field without a value set of its own takes the path's states. */
+function valuesOf(objectName: string, schema: FieldSchema, set: MetadataSet, path: PathFile | undefined): ValueSetFile | null {
+  if (schema['x-values'] !== undefined) return set.valueSets.get(schema['x-values']) ?? null;
+  if (path === undefined) return null;
+  return { name: `${objectName}-${path.field}`, values: path.states.map((state) => ({ code: state.name, label: state.label })) };
+}
+
+/** Pointer to a field inside an object file. */
+export function fieldPointer(name: string, rest = ''): string {
+  return `/properties${pointerToken(name)}${rest}`;
+}

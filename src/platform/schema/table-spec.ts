@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto';
+import { requiredId } from '../metadata/assign-ids.ts';
+import type { FieldSchema, MetadataSet, ObjectFile } from '../metadata/types.ts';
+import { FIELD_TYPES, fieldKind, objectColumnOf } from '../model/field-types.ts';
+import { USER_OBJECT } from '../model/fields.ts';
+import type { PhysicalNames } from '../model/physical.ts';
+import { ident } from '../sql.ts';
+
+export interface ColumnSpec {
+  readonly name: string;
+  readonly ddl: string;
+  /** The field it belongs to; null for system columns. */
+  readonly fieldId: string | null;
+}
+
+export interface IndexSpec {
+  readonly name: string;
+  readonly isUnique: boolean;
+  /** All after `create [unique] index <name>`. */
+  readonly ddl: string;
+  readonly fieldIds: readonly string[];
+  readonly what: string;
+}
+
+export interface ForeignKeySpec {
+  readonly name: string;
+  readonly column: string;
+  readonly target: string;
+  readonly fieldId: string | null;
+  readonly fieldName: string;
+}
+
+/** How the table of an object should look. */
+export interface TableSpec {
+  readonly objectId: string;
+  readonly objectName: string;
+  readonly table: string;
+  readonly columns: readonly ColumnSpec[];
+  readonly indexes: readonly IndexSpec[];
+  readonly foreignKeys: readonly ForeignKeySpec[];
+}
+
+const SYSTEM_COLUMNS: readonly (readonly [string, string])[] = [
+  ['id', 'uuid primary key'],
+  ['version', 'integer not null default 1'],
+  ['created_at', 'timestamptz(3) not null'],
+  ['created_by', 'text collate "C" not null'],
+  ['updated_at', 'timestamptz(3) not null'],
+  ['updated_by', 'text collate "C" not null'],
+  ['owner_id', 'uuid'],
+  ['record_type', 'text collate "C"'],
+  ['deleted_at', 'timestamptz(3)'],
+];
+
+/** The wanted table of an object. `set` must have all its ids, `physical` all its names. */
+export function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet, physical: PhysicalNames, schema: string): TableSpec {
+  const objectId = requiredId(file['x-object'].id, objectName);
+  const table = nameOf(physical, objectId);
+  const on = ident(schema, table).text;
+  const columns: ColumnSpec[] = SYSTEM_COLUMNS.map(([name, ddl]) => ({ name, ddl, fieldId: null }));
+  const indexes: IndexSpec[] = [
+    { name: `${table}_created`, isUnique: false, ddl: `on ${on} (created_at, id)`, fieldIds: [], what: 'time of creation' },
+    { name: `${table}_updated`, isUnique: false, ddl: `on ${on} (updated_at, id)`, fieldIds: [], what: 'time of change' },
+    { name: `${table}_owner`, isUnique: false, ddl: `on ${on} (owner_id)`, fieldIds: [], what: 'owner' },
+    { name: `${table}_trash`, isUnique: false, ddl: `on ${on} (deleted_at) where deleted_at is not null`, fieldIds: [], what: 'trash' },
+  ];
+  const foreignKeys: ForeignKeySpec[] = [
+    { name: `${table}_owner_f`, column: 'owner_id', target: ident(schema, 'app_user').text, fieldId: null, fieldName: 'ownerId' },
+  ];
+  for (const [fieldName, field] of Object.entries(file.properties)) addField(fieldName, field);
+  for (const fields of file['x-unique'] ?? []) addUnique(fields);
+  return { objectId, objectName, table, columns, indexes, foreignKeys };
+
+  function addField(fieldName: string, field: FieldSchema): void {
+    const kind = fieldKind(field);
+    const type = FIELD_TYPES[kind];
+    if (type.column === null) return;
+    const fieldId = requiredId(field['x-id'], `${objectName}.${fieldName}`);
+    const column = nameOf(physical, fieldId);
+    columns.push({ name: column, ddl: type.column.ddl, fieldId });
+    if (kind === 'polymorphic') columns.push({ name: objectColumnOf(column), ddl: 'text collate "C"', fieldId });
+    if (type.sortable) columns.push({ name: `${column}_s`, ddl: 'text collate "C"', fieldId });
+    const target = targetTable(field, set, physical, schema);
+    if (target !== null) foreignKeys.push({ name: `${table}_${column}_f`, column, target, fieldId, fieldName });
+    const index = (suffix: string, isUnique: boolean, rest: string): number =>
+      indexes.push({ name: `${table}_${column}_${suffix}`, isUnique, ddl: `on ${on} ${rest}`, fieldIds: [fieldId], what: fieldName });
+    const quoted = ident(column).text;
+    const isUnique = field['x-unique'] === true || kind === 'sequence';
+    if (isUnique) index('u', true, `(${quoted}) where deleted_at is null`);
+    if (field['x-ref'] !== undefined || kind === 'file') index('x', false, `(${quoted})`);
+    else if (field['x-index'] === true)
+      index('x', false, type.column.cast === 'text[]' || type.column.cast === 'jsonb' ? `using gin (${quoted})` : `(${quoted}, id)`);
+    if (field['x-index'] === true && type.sortable && kind !== 'picklist') index('o', false, `(${ident(`${column}_s`).text}, id)`);
+  }
+
+  function addUnique(fields: readonly string[]): void {
+    const ids = fields.flatMap((name) => file.properties[name]?.['x-id'] ?? []);
+    const list = ids.map((id) => ident(nameOf(physical, id)).text).join(', ');
+    const key = createHash('sha256').update(ids.join()).digest('hex').slice(0, 10);
+    if (ids.length > 0)
+      indexes.push({ name: `${table}_${key}_u`, isUnique: true, ddl: `on ${on} (${list}) where deleted_at is null`, fieldIds: ids, what: fields.join(' + ') });
+  }
+}
+
+function targetTable(field: FieldSchema, set: MetadataSet, physical: PhysicalNames, schema: string): string | null {
+  if (field.format === 'file') return ident(schema, 'file').text;
+  const to = field['x-ref']?.to;
+  if (typeof to !== 'string') return null;
+  if (to === USER_OBJECT) return ident(schema, 'app_user').text;
+  const target = set.objects.get(to);
+  return target === undefined ? null : ident(schema, nameOf(physical, requiredId(target['x-object'].id, to))).text;
+}
+
+function nameOf(physical: PhysicalNames, id: string): string {
+  return requiredId(physical.get(id)?.physical, `The physical name of ${id}`);
+}

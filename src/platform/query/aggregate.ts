@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
+import { divideSql } from '../expression/functions/number.sql.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel } from '../model/types.ts';
 import { EMPTY, ident, joinSql, keyword, rows, sql, type Sql } from '../sql.ts';
@@ -98,14 +99,32 @@ function planMeasure(source: Source, measure: Measure, parameter: string): Colum
       if (cast !== 'numeric') throw refuse();
       return {
         name: measure.as,
-        value: measure.op === 'sum' ? sql`trim_scale(sum((${value})::numeric))` : sql`trim_scale(round(avg((${value})::numeric), 12))`,
+        value:
+          measure.op === 'sum'
+            ? sql`trim_scale(sum((${value})::numeric))`
+            : sql`trim_scale(${divideSql(sql`sum((${value})::numeric)`, sql`count(${value})::numeric`)})`,
         shape: exactText,
       };
     case 'min':
     case 'max':
       if (!ORDERED.has(cast)) throw refuse();
       return { name: measure.as, value: sql`${keyword(measure.op)}(${outSql(source, field)})`, shape: fieldType(field).format };
+    case 'medianDays':
+      return { name: measure.as, value: medianDays(source, field, measure.since, parameter), shape: exactText };
   }
+}
+
+const MOMENTS: ReadonlySet<string> = new Set(['date', 'timestamptz']);
+
+/** Median of the calendar days between two moments of each record, to two places; null without any. */
+function medianDays(source: Source, until: FieldModel, sinceName: string | undefined, parameter: string): Sql {
+  if (sinceName === undefined) throw invalidQuery(`${parameter}/since`, '"medianDays" needs the field that the time runs from.');
+  const since = readableField(source, sinceName, `${parameter}/since`);
+  for (const field of [since, until]) {
+    if (!MOMENTS.has(castOf(field))) throw invalidQuery(`${parameter}/field`, `"${field.name}" is neither a day nor an instant.`);
+  }
+  const days = sql`extract(epoch from (${fieldSql(source, until)})::timestamptz - (${fieldSql(source, since)})::timestamptz) / 86400`;
+  return sql`trim_scale(round((percentile_cont(0.5) within group (order by ${days}))::numeric, 2))`;
 }
 
 /** Sums and averages are decimals whatever they are made of. */

@@ -36,7 +36,13 @@ export interface AggregateQuery {
   readonly filter?: string;
   readonly search?: string;
   readonly groupBy?: readonly string[];
-  readonly measures: readonly { readonly as: string; readonly op: 'count' | 'sum' | 'min' | 'max' | 'avg'; readonly field?: string }[];
+  readonly measures: readonly {
+    readonly as: string;
+    readonly op: 'count' | 'sum' | 'min' | 'max' | 'avg' | 'medianDays';
+    readonly field?: string;
+    /** For `medianDays`: the day or instant that the time runs from; it runs until `field`. */
+    readonly since?: string;
+  }[];
   readonly limit?: number;
 }
 

@@ -22,7 +22,6 @@ export const DOCUMENT_PROGRAM = `
 #show heading.where(level: 1): it => block(above: 0pt, below: 1.1em, text(size: 19pt, it.body))
 #show heading.where(level: 2): it => block(above: 1.6em, below: 0.8em, text(size: 13.5pt, it.body))
 #show heading.where(level: 3): it => block(above: 1.3em, below: 0.7em, text(size: 11.5pt, it.body))
-#show table.cell.where(y: 0): set text(weight: "bold")
 
 #let inline(nodes) = for node in nodes {
   if node.kind == "text" { text(node.text) }

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import initTypst, { TypstCompilerBuilder, type TypstCompiler } from '@myriaddreamin/typst-ts-web-compiler';
+import { answerParent } from '../child.ts';
 import { DOCUMENT_PROGRAM } from './document-typ.ts';
 
 const PDF = 1;
@@ -50,10 +51,4 @@ async function render(json: string): Promise<Uint8Array> {
   }
 }
 
-process.on('message', (message: { readonly id: number; readonly json: string }) => {
-  render(message.json).then(
-    (pdf) => process.send?.({ id: message.id, pdf }),
-    (error: unknown) => process.send?.({ id: message.id, problem: error instanceof Error ? error.message : String(error) }),
-  );
-});
-process.on('disconnect', () => process.exit(0));
+answerParent((json) => render(String(json)));

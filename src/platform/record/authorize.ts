@@ -1,4 +1,5 @@
 import { rightsFor, unknownObject, unknownRecord, type Grant, type Rights, type RowRule } from '../access/rights.ts';
+import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
 import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, ReadPath, Row, TypedExpression } from '../expression/types.ts';
@@ -22,11 +23,13 @@ export function ruleReads(rights: Rights): readonly ReadPath[] {
   return rules.flatMap((rule) => (rule.kind === 'where' ? rule.expression.reads : []));
 }
 
-/** The caller's rights on the batch's object; null when the call is the system's own. */
-export function rightsOf(batch: Batch): Rights | null {
-  if (batch.system) return null;
-  const rights = rightsFor(batch.context, batch.plan.object.name);
-  if (!rights.canRead && !rights.canCreate) throw unknownObject(batch.plan.object.name);
+/**
+ * The caller's rights on an object.
+ * @throws AppError not_found when the caller may neither read nor create any of its records
+ */
+export function writeRights(context: CallContext, object: string): Rights {
+  const rights = rightsFor(context, object);
+  if (!rights.canRead && !rights.canCreate) throw unknownObject(object);
   return rights;
 }
 

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import type { Rights } from '../access/rights.ts';
 import type { CallContext } from '../access/types.ts';
 import { AppError, type ErrorDetail } from '../errors.ts';
 import type { TransitionModel } from '../model/types.ts';
@@ -37,6 +38,8 @@ export interface Batch {
   readonly atomic: boolean;
   readonly events: NonNullable<WriteOptions['events']>;
   readonly system: boolean;
+  /** The caller's rights on the object; null when the call is the system's own. */
+  readonly rights: Rights | null;
   readonly actor: string;
 }
 

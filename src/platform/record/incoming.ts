@@ -1,4 +1,3 @@
-import type { Rights } from '../access/rights.ts';
 import { suggestion } from '../metadata/suggest.ts';
 import type { FieldModel } from '../model/types.ts';
 import { find, type Batch, type Entry } from './batch.ts';
@@ -9,22 +8,37 @@ import { parseValue } from './images.ts';
  * values are coerced by their field's kind. What nobody may write is said here; rights come later, but a field that the
  * caller can neither read nor set does not exist for them.
  */
-export function readIncoming(batch: Batch, entry: Entry, rights: Rights | null): void {
+export function readIncoming(batch: Batch, entry: Entry): void {
   const { item } = entry;
   if (item.kind === 'delete' || item.kind === 'restore' || item.values === undefined) return;
+  const { rights } = batch;
   const { object } = batch.plan;
+  const accepted = item.kind === 'transition' ? (object.path?.transitions.get(item.transition)?.accepts ?? []) : [];
   for (const [name, input] of Object.entries(item.values)) {
-    const field = rights === null || rights.readable.has(name) || rights.writable.has(name) ? object.fields.get(name) : undefined;
+    const isKnown = rights === null || rights.readable.has(name) || rights.writable.has(name) || accepted.includes(name);
+    const field = isKnown ? object.fields.get(name) : undefined;
     if (field === undefined) {
       const isRelation = object.toMany.has(name);
       const detail = isRelation ? `${name} lists other records; write those instead.` : `${object.label} has no field ${JSON.stringify(name)}.`;
       find(entry, name, 'unknown_field', detail, isRelation ? {} : suggestion(name, rights?.writable ?? writableNames(batch)));
       continue;
     }
+    if (!isStorable(input)) {
+      find(entry, name, 'not_text', `${field.label} holds characters that are no text.`, { fix: 'Take out NUL characters and broken surrogate pairs.' });
+      continue;
+    }
     const refusal = refusalOf(batch, entry, field, input);
     if (refusal === null) entry.sent.set(name, parseValue(field, input));
     else if (refusal !== 'ignore') find(entry, name, refusal.code, refusal.detail, refusal.fix === undefined ? {} : { fix: refusal.fix });
   }
+}
+
+/** True when all text in a value can be stored: PostgreSQL takes neither NUL nor half of a surrogate pair. */
+function isStorable(input: unknown): boolean {
+  if (typeof input === 'string') return !input.includes('\u0000') && !/\p{Surrogate}/u.test(input);
+  if (Array.isArray(input)) return input.every(isStorable);
+  if (typeof input === 'object' && input !== null) return Object.entries(input).every(([name, value]) => isStorable(name) && isStorable(value));
+  return true;
 }
 
 function writableNames(batch: Batch): readonly string[] {

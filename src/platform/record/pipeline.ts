@@ -8,7 +8,7 @@ import { isUuid } from '../ids.ts';
 import type { FieldModel } from '../model/types.ts';
 import type { RecordData } from '../query/types.ts';
 import { actorOf } from './actor.ts';
-import { authorizeAfter, authorizeBefore, rightsOf, ruleReads } from './authorize.ts';
+import { authorizeAfter, authorizeBefore, ruleReads, writeRights } from './authorize.ts';
 import { alive, fail, pending, settleFindings, type Batch, type Entry } from './batch.ts';
 import { physicalColumns, physicalRow, rowOf } from './images.ts';
 import { readIncoming } from './incoming.ts';
@@ -65,15 +65,17 @@ export function makeBatch(
     failure: null,
     idle: false,
   }));
+  const plan = planOf(context.model, object);
   const system = options.asSystem === true || context.principal.kind === 'system';
-  return { tx, context, plan: planOf(context.model, object), entries, atomic, events: options.events ?? 'each', system, actor: actorOf(context.principal) };
+  const rights = system ? null : writeRights(context, object);
+  return { tx, context, plan, entries, atomic, events: options.events ?? 'each', system, rights, actor: actorOf(context.principal) };
 }
 
 /** Everything up to the point where rows are written; entries that cannot be written have failed by then. */
 export async function preparedBatch(machinery: Machinery, batch: Batch): Promise<void> {
   const related = makeRelated();
-  const rights = rightsOf(batch);
-  for (const entry of batch.entries) readIncoming(batch, entry, rights);
+  const { rights } = batch;
+  for (const entry of batch.entries) readIncoming(batch, entry);
   await loadBefore(batch);
   if (rights !== null) {
     await preloadFor(batch, related, ruleReads(rights), (entry) => entry.before);

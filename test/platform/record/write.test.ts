@@ -87,6 +87,12 @@ describe('record engine: creating and changing', () => {
     expect(({} as Record<string, unknown>)['version']).to.equal(undefined);
   });
 
+  it('refuses text that cannot be stored, wherever it stands', async () => {
+    const error = await refused(create({ title: 'a\u0000b', tags: ['ok', '\ud800'], place: { city: 'x\u0000' } }));
+    expect(error.code).to.equal('validation_failed');
+    expect(error.errors.filter((entry) => entry.code === 'not_text').map((entry) => entry.pointer)).to.have.members(['/title', '/tags', '/place']);
+  });
+
   it('updates only what differs and keeps old and new values by field id', async () => {
     const { id } = await create({ title: 'First', comment: 'old', pages: 10 });
     const { record, version } = await engine.writeOne(library.db, contextOf(library, { now: '2026-03-03T09:00:00.000Z' }), 'Book', {

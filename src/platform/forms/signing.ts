@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { inTransaction } from '../db.ts';
 import { AppError, type ErrorDetail } from '../errors.ts';
-import { compileJs } from '../expression/compile-js.ts';
+import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, ExprType } from '../expression/types.ts';
 import type { FormFile, FormSigning } from '../metadata/types.ts';
 import type { RecordData } from '../query/types.ts';

@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { inTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
-import { compileJs } from '../expression/compile-js.ts';
+import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, Row } from '../expression/types.ts';
 import type { FileStore } from '../files/types.ts';
 import type { Reader } from '../query/reader.ts';

@@ -1,6 +1,6 @@
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
-import { compileJs } from '../expression/compile-js.ts';
+import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, ExprType, ExprValue, Row } from '../expression/types.ts';
 import { suggestion } from '../metadata/suggest.ts';
 import type { ImportMapFile } from '../metadata/types.ts';

@@ -42,7 +42,13 @@ export interface ObjectDescription {
       readonly accepts: readonly string[];
     }[];
   } | null;
-  readonly views: readonly { readonly name: string; readonly label: string; readonly filter: string | null; readonly columns: readonly string[]; readonly sort: string | null }[];
+  readonly views: readonly {
+    readonly name: string;
+    readonly label: string;
+    readonly filter: string | null;
+    readonly columns: readonly string[];
+    readonly sort: string | null;
+  }[];
   readonly layout: {
     readonly highlights: readonly string[];
     readonly sections: readonly { readonly title: string; readonly fields: readonly string[] }[];
@@ -65,7 +71,10 @@ function describeField(rights: Rights, field: FieldModel): FieldDescription {
     searchable: field.searchable,
     sortable: field.column !== null && (field.sortColumn !== null || type.operators.includes('less')),
     maxLength: field.maxLength,
-    options: field.values === null ? null : field.values.values.map((value) => ({ value: value.code, label: value.label, active: value.active !== false, color: value.color ?? null })),
+    options:
+      field.values === null
+        ? null
+        : field.values.values.map((value) => ({ value: value.code, label: value.label, active: value.active !== false, color: value.color ?? null })),
     refersTo: field.ref === null ? null : field.ref.to,
   };
 }
@@ -82,7 +91,13 @@ function canRead(context: CallContext, object: string): boolean {
 function describeViews(context: CallContext, object: ObjectModel, readable: ReadonlySet<string>): ObjectDescription['views'] {
   return [...context.model.views.values()]
     .filter((view) => view.object === object.name)
-    .map((view) => ({ name: view.name, label: view.label, filter: view.filter ?? null, columns: view.columns.filter((column) => readable.has(column)), sort: view.sort ?? null }));
+    .map((view) => ({
+      name: view.name,
+      label: view.label,
+      filter: view.filter ?? null,
+      columns: view.columns.filter((column) => readable.has(column)),
+      sort: view.sort ?? null,
+    }));
 }
 
 function describeLayout(context: CallContext, object: ObjectModel, rights: Rights): ObjectDescription['layout'] {
@@ -124,7 +139,9 @@ export function describeObject(context: CallContext, name: string): ObjectDescri
     icon: object.icon,
     may: { create: rights.canCreate, update: rights.canUpdate, delete: rights.canDelete, export: rights.canExport },
     fields: [...object.fields.values()].filter((field) => rights.readable.has(field.name)).map((field) => describeField(rights, field)),
-    related: [...object.toMany.values()].filter((entry) => canRead(context, entry.object)).map(({ name: relation, object: other, via }) => ({ name: relation, object: other, via })),
+    related: [...object.toMany.values()]
+      .filter((entry) => canRead(context, entry.object))
+      .map(({ name: relation, object: other, via }) => ({ name: relation, object: other, via })),
     path:
       path === null
         ? null
@@ -138,7 +155,9 @@ export function describeObject(context: CallContext, name: string): ObjectDescri
           },
     views: describeViews(context, object, rights.readable),
     layout: describeLayout(context, object, rights),
-    forms: [...context.model.forms.values()].filter((form) => form.object === object.name).map((form) => ({ name: form.name, title: form.title, signing: form.signing !== undefined })),
+    forms: [...context.model.forms.values()]
+      .filter((form) => form.object === object.name)
+      .map((form) => ({ name: form.name, title: form.title, signing: form.signing !== undefined })),
   };
 }
 

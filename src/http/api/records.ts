@@ -1,0 +1,188 @@
+import { Router } from 'express';
+import type { Knex } from 'knex';
+import { inTransaction } from '../../platform/db.ts';
+import type { Reader } from '../../platform/query/reader.ts';
+import type { RecordEngine, WriteItem, WriteOutcome } from '../../platform/record/types.ts';
+import type { TransitionStates } from '../../platform/record/transition-states.sql.ts';
+import { bodySchema, readBody } from '../body.ts';
+import { handle, ifMatch, param, type Answer, type Call, type CallDeps } from '../call.ts';
+import { AGGREGATE_BODY, listOf, listQuery, onlyParameters, present, QUERY_BODY, valuesOf } from './read-query.ts';
+
+export interface RecordRouteDeps extends CallDeps {
+  readonly reader: Reader;
+  readonly engine: RecordEngine;
+  readonly transitionStates: TransitionStates;
+}
+
+const values = { type: 'object' };
+const id = { type: 'string' };
+const version = { type: 'integer', minimum: 1 };
+
+type BulkItem =
+  | { readonly op: 'create'; readonly values: Readonly<Record<string, unknown>> }
+  | { readonly op: 'update'; readonly id: string; readonly version: number; readonly values: Readonly<Record<string, unknown>> }
+  | {
+      readonly op: 'transition';
+      readonly id: string;
+      readonly version: number;
+      readonly transition: string;
+      readonly values?: Readonly<Record<string, unknown>>;
+    }
+  | { readonly op: 'delete' | 'restore'; readonly id: string; readonly version: number };
+
+/** The body of POST .../bulk. */
+export const BULK_BODY = bodySchema<{ readonly mode?: 'atomic' | 'each'; readonly items: readonly BulkItem[] }>({
+  type: 'object',
+  additionalProperties: false,
+  required: ['items'],
+  properties: {
+    mode: { enum: ['atomic', 'each'] },
+    items: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 500,
+      items: {
+        type: 'object',
+        required: ['op'],
+        oneOf: [
+          { type: 'object', additionalProperties: false, required: ['op', 'values'], properties: { op: { const: 'create' }, values } },
+          {
+            type: 'object',
+            additionalProperties: false,
+            required: ['op', 'id', 'version', 'values'],
+            properties: { op: { const: 'update' }, id, version, values },
+          },
+          {
+            type: 'object',
+            additionalProperties: false,
+            required: ['op', 'id', 'version', 'transition'],
+            properties: { op: { const: 'transition' }, id, version, transition: { type: 'string' }, values },
+          },
+          { type: 'object', additionalProperties: false, required: ['op', 'id', 'version'], properties: { op: { enum: ['delete', 'restore'] }, id, version } },
+        ],
+      },
+    },
+  },
+});
+
+/** Routes below /api/v1/records. */
+export function recordRoutes(deps: RecordRouteDeps): Router {
+  const router = Router({ caseSensitive: true });
+  const on = (work: (call: Call) => Promise<Answer>) => handle(deps, work);
+  const { reader, engine } = deps;
+  const target = ({ request }: Call): readonly [string, string] => [param(request, 'object'), param(request, 'id')];
+
+  router.get(
+    '/:object',
+    on(async ({ request, db, context }) => ({ body: await reader.list(db, context, listQuery(request, param(request, 'object'))) })),
+  );
+  router.post(
+    '/:object',
+    on(async (call) =>
+      created(call, await engine.writeOne(call.db, call.context, param(call.request, 'object'), { kind: 'create', values: valuesOf(call.request.body) })),
+    ),
+  );
+  router.post(
+    '/:object/query',
+    on(async ({ request, db, context }) => ({ body: await reader.list(db, context, { object: param(request, 'object'), ...readBody(request, QUERY_BODY) }) })),
+  );
+  router.post(
+    '/:object/aggregate',
+    on(async ({ request, db, context }) => ({
+      body: await reader.aggregate(db, context, { object: param(request, 'object'), ...readBody(request, AGGREGATE_BODY) }),
+    })),
+  );
+  router.post(
+    '/:object/bulk',
+    on((call) => bulk(engine, call)),
+  );
+
+  router.get(
+    '/:object/:id',
+    on(async (call) => {
+      const found = onlyParameters(call.request, ['fields', 'expand']);
+      const record = await reader.get(
+        call.db,
+        call.context,
+        ...target(call),
+        present({ fields: listOf(found.get('fields')), expand: listOf(found.get('expand')) }),
+      );
+      return { body: { data: record }, version: record.version };
+    }),
+  );
+  router.patch(
+    '/:object/:id',
+    on((call) => change(engine, call, { kind: 'update', version: ifMatch(call.request), values: valuesOf(call.request.body) })),
+  );
+  router.delete(
+    '/:object/:id',
+    on(async (call) => {
+      const [object, record] = target(call);
+      await engine.writeOne(call.db, call.context, object, { kind: 'delete', id: record, version: ifMatch(call.request) });
+      return { status: 204 };
+    }),
+  );
+  router.post(
+    '/:object/:id/restore',
+    on((call) => change(engine, call, { kind: 'restore', version: ifMatch(call.request) })),
+  );
+  router.get(
+    '/:object/:id/transitions',
+    on(async (call) => ({ body: { data: await deps.transitionStates(call.db, call.context, ...target(call)) } })),
+  );
+  router.post(
+    '/:object/:id/transitions/:name',
+    on((call) =>
+      change(engine, call, {
+        kind: 'transition',
+        version: ifMatch(call.request),
+        transition: param(call.request, 'name'),
+        values: valuesOf(call.request.body ?? {}),
+      }),
+    ),
+  );
+  router.get(
+    '/:object/:id/history',
+    on(async (call) => ({ body: { data: await reader.history(call.db, call.context, ...target(call)) } })),
+  );
+  return router;
+}
+
+type Written = Awaited<ReturnType<RecordEngine['writeOne']>>;
+
+function created(call: Call, written: Written): Answer {
+  const location = `/api/v1/records/${param(call.request, 'object')}/${written.id}`;
+  return { status: 201, body: { data: written.record ?? { id: written.id, version: written.version } }, version: written.version, location };
+}
+
+type Change =
+  | { readonly kind: 'update'; readonly version: number; readonly values: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'transition'; readonly version: number; readonly transition: string; readonly values: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'restore'; readonly version: number };
+
+async function change(engine: RecordEngine, { request, db, context }: Call, what: Change): Promise<Answer> {
+  const written = await engine.writeOne(db, context, param(request, 'object'), { ...what, id: param(request, 'id') });
+  return { body: { data: written.record ?? { id: written.id, version: written.version } }, version: written.version };
+}
+
+async function bulk(engine: RecordEngine, { request, db, context }: Call): Promise<Answer> {
+  const { mode = 'atomic', items } = readBody(request, BULK_BODY);
+  const outcomes = await writeAll(engine, db, { request, db, context }, items.map(toItem), mode);
+  const isMixed = outcomes.some((outcome) => !outcome.ok);
+  return { status: isMixed ? 207 : 200, body: { data: outcomes } };
+}
+
+function writeAll(
+  engine: RecordEngine,
+  db: Knex,
+  { request, context }: Call,
+  items: readonly WriteItem[],
+  mode: 'atomic' | 'each',
+): Promise<readonly WriteOutcome[]> {
+  return inTransaction(db, (tx) => engine.write(tx, context, param(request, 'object'), items, { mode }));
+}
+
+function toItem(item: BulkItem): WriteItem {
+  const { op, ...rest } = item;
+  return { kind: op, ...rest } as WriteItem;
+}

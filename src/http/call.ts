@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto';
+import type { Request, RequestHandler, Response } from 'express';
+import type { Knex } from 'knex';
+import type { CallContext, Principal } from '../platform/access/types.ts';
+import type { Clock } from '../platform/clock.ts';
+import { inTransaction } from '../platform/db.ts';
+import { AppError } from '../platform/errors.ts';
+import { dayInZone } from '../platform/expression/zones.ts';
+import type { NewId } from '../platform/ids.ts';
+import type { Model } from '../platform/model/types.ts';
+import { actorOf } from '../platform/record/actor.ts';
+import { callerOf, principalOf } from './caller.ts';
+import { keepAnswer, takeKey, type KeptAnswer } from './idempotency.sql.ts';
+import { requestIdOf } from './request-id.ts';
+
+export interface CallDeps {
+  readonly db: Knex;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly currentModel: () => Promise<Model>;
+}
+
+/** One call by somebody who signed in. `db` is a transaction when the caller asked for idempotency. */
+export interface Call {
+  readonly request: Request;
+  readonly db: Knex;
+  readonly context: CallContext;
+}
+
+/** What a handler answers; it is written in one place. No body = 204. */
+export interface Answer {
+  readonly status?: number;
+  readonly body?: unknown;
+  readonly version?: number;
+  readonly location?: string;
+}
+
+/** The context of a call at this moment; reads the current Model. */
+export async function makeContext(deps: CallDeps, principal: Principal, requestId: string, reason?: string): Promise<CallContext> {
+  const model = await deps.currentModel();
+  const now = deps.clock.now();
+  const today = dayInZone(now, model.calendarLookup.planZone);
+  if (today === null) throw new AppError('metadata_invalid', `The plan's zone ${model.calendarLookup.planZone} is not known.`);
+  return { principal, model, now, today, cause: { kind: 'request', requestId }, newId: deps.newId, ...(reason === undefined ? {} : { reason }) };
+}
+
+/** Turns a function from call to answer into a route handler, for callers who signed in. */
+export function handle(deps: CallDeps, work: (call: Call) => Promise<Answer>): RequestHandler {
+  return async (request, response) => {
+    const principal = principalOf(callerOf(request));
+    const context = await makeContext(deps, principal, requestIdOf(request), request.get('change-reason'));
+    const key = request.method === 'POST' ? request.get('idempotency-key') : undefined;
+    if (key === undefined) write(response, keep(await work({ request, db: deps.db, context })));
+    else write(response, await once(deps.db, request, context, key, work));
+  };
+}
+
+/** Runs the work in one transaction with the key's row, or repeats the answer given before. */
+async function once(db: Knex, request: Request, context: CallContext, key: string, work: (call: Call) => Promise<Answer>): Promise<KeptAnswer> {
+  if (!/^[\x21-\x7e]{1,255}$/.test(key)) throw new AppError('bad_request', 'An Idempotency-Key has 1 to 255 visible ASCII characters.');
+  const actor = actorOf(context.principal);
+  const hash = createHash('sha256')
+    .update(`${request.method} ${request.originalUrl}\n${JSON.stringify(request.body ?? null)}`)
+    .digest('hex');
+  return inTransaction(db, async (tx) => {
+    const before = await takeKey(tx, actor, key, hash, context.now);
+    if (before !== null) return { ...before, headers: { ...before.headers, 'Idempotent-Replayed': 'true' } };
+    const answer = keep(await work({ request, db: tx, context }));
+    await keepAnswer(tx, actor, key, answer);
+    return answer;
+  });
+}
+
+function keep(answer: Answer): KeptAnswer {
+  const headers = {
+    ...(answer.version === undefined ? {} : { ETag: etagOf(answer.version) }),
+    ...(answer.location === undefined ? {} : { Location: answer.location }),
+  };
+  return { status: answer.status ?? (answer.body === undefined ? 204 : 200), headers, body: answer.body === undefined ? '' : JSON.stringify(answer.body) };
+}
+
+function write(response: Response, answer: KeptAnswer): void {
+  response.status(answer.status).set({ ...answer.headers, 'Cache-Control': 'no-store' });
+  if (answer.body === '') response.end();
+  else response.type('application/json').send(answer.body);
+}
+
+/** The strong ETag of a version. */
+export function etagOf(version: number): string {
+  return `"v${String(version)}"`;
+}
+
+/** The version that If-Match names. @throws AppError precondition_required without it, bad_request when it is no ETag of ours */
+export function ifMatch(request: Request): number {
+  const header = request.get('if-match');
+  if (header === undefined) throw new AppError('precondition_required', 'Send If-Match with the ETag of the record as you read it, such as "v3".');
+  const match = /^"v(\d{1,9})"$/.exec(header.trim());
+  if (match?.[1] === undefined) throw new AppError('bad_request', 'If-Match holds one strong ETag as this API gave it, such as "v3".');
+  return Number(match[1]);
+}
+
+/** A path parameter. */
+export function param(request: Request, name: string): string {
+  const value = request.params[name];
+  return typeof value === 'string' ? value : '';
+}

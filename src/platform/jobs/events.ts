@@ -64,10 +64,17 @@ export async function nextEventDue(db: Knex, now: Instant): Promise<Instant | nu
   return typeof due === 'string' ? toRfc3339(due) : null;
 }
 
-/** Handled events of the log, oldest first, from a moment on; for dry runs and explanations. Reads only. */
+/** Handled events of the log, oldest first unless the newest are asked for; for dry runs and explanations. Reads only. */
 export async function listLoggedEvents(
   db: Knex,
-  query: { readonly since?: Instant; readonly object?: string; readonly recordId?: string; readonly afterSeq?: string; readonly limit: number },
+  query: {
+    readonly since?: Instant;
+    readonly object?: string;
+    readonly recordId?: string;
+    readonly afterSeq?: string;
+    readonly newest?: boolean;
+    readonly limit: number;
+  },
 ): Promise<readonly (EventRow & { readonly seq: string })[]> {
   const wanted: Sql[] = [sql`true`];
   if (query.since !== undefined) wanted.push(sql`e.at >= ${query.since}::timestamptz`);
@@ -75,7 +82,10 @@ export async function listLoggedEvents(
   if (query.recordId !== undefined) wanted.push(sql`e.record_id = ${query.recordId}::uuid`);
   if (query.afterSeq !== undefined) wanted.push(sql`e.seq > ${query.afterSeq}::bigint`);
   const where = wanted.reduce((all, part) => sql`${all} and ${part}`);
-  const found = await rows(db, sql`select e.seq, ${columns('e')} from ${platformTable(db, 'event_log')} e where ${where} order by e.seq limit ${query.limit}`);
+  const found = await rows(
+    db,
+    sql`select e.seq, ${columns('e')} from ${platformTable(db, 'event_log')} e where ${where} order by e.seq ${keyword(query.newest === true ? 'desc' : 'asc')} limit ${query.limit}`,
+  );
   return found.map((row) => ({ ...readEvent(row), seq: String(row['seq']) }));
 }
 

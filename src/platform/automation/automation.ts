@@ -1,0 +1,110 @@
+import type { Knex } from 'knex';
+import type { Clock, Instant } from '../clock.ts';
+import { inTransaction } from '../db.ts';
+import { AppError } from '../errors.ts';
+import type { RandomBytes } from '../ids.ts';
+import type { JobHandler } from '../jobs/worker.ts';
+import type { Log } from '../log.ts';
+import type { MailQueue } from '../mail/types.ts';
+import type { Model } from '../model/types.ts';
+import type { RecordEngine } from '../record/types.ts';
+import { systemCall } from './call-context.ts';
+import { compileRules } from './compile.ts';
+import { handleEvents } from './events.ts';
+import type { MailValues } from './mail-data.ts';
+import { runNext, type RunTools } from './run.ts';
+import { nextDueAfter, readyAgain } from './runs.sql.ts';
+import { claimSchedule, removeSchedules } from './schedules.sql.ts';
+import { scanRule, syncSchedules } from './timed.ts';
+import type { RuleAction, RuleReader } from './types.ts';
+
+export interface AutomationOptions {
+  /** The Model in force; asked at every batch. */
+  readonly currentModel: () => Promise<Model>;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly engine: RecordEngine;
+  readonly reader: RuleReader;
+  readonly mail: MailQueue;
+  /** What `action` steps may name. */
+  readonly actions?: ReadonlyMap<string, RuleAction>;
+  /** Values that mail templates may name besides the record's own, such as a personal link. */
+  readonly mailValues?: MailValues;
+  readonly log: Log;
+}
+
+export interface Automation {
+  /** Turns open events into runs; answers how many events were closed. */
+  handleEvents(db: Knex): Promise<number>;
+  /** Turns what is due by time into runs; answers how many timed rules were looked at. */
+  scan(db: Knex): Promise<number>;
+  /** Does due runs, at most a batch; answers how many were tried. */
+  runRuns(db: Knex): Promise<number>;
+  /** The three above as the worker takes them, in the order they must have. */
+  readonly handlers: readonly JobHandler[];
+  /** The earliest moment after `after` at which something becomes due (rules, schedules, events put back, mail), or null. */
+  nextDue(db: Knex, after: Instant): Promise<Instant | null>;
+  /**
+   * Makes a failed or quarantined run ready again.
+   * @throws AppError not_found when there is no such run
+   */
+  replayRun(db: Knex, id: string): Promise<void>;
+}
+
+const RUNS_A_BATCH = 100;
+
+/** Events -> rule runs -> steps, and what starts by time. Holds no state but what the Model compiles to. */
+export function makeAutomation(options: AutomationOptions): Automation {
+  const { clock, random, log, currentModel } = options;
+  const tools: RunTools = { ...options, actions: options.actions ?? new Map(), mailValues: options.mailValues ?? new Map() };
+  /** Version and database whose schedules were brought in line. */
+  let synced = new WeakMap<object, string>();
+
+  const handle = async (db: Knex): Promise<number> => {
+    const model = await currentModel();
+    return handleEvents(db, systemCall(model, clock, random, 'automation'), compileRules(model), log);
+  };
+
+  const scan = async (db: Knex): Promise<number> => {
+    const model = await currentModel();
+    const rules = compileRules(model);
+    const context = systemCall(model, clock, random, 'automation');
+    if (synced.get(db) !== model.hash) {
+      await inTransaction(db, (tx) => syncSchedules(tx, context, rules));
+      synced = new WeakMap([[db, model.hash]]);
+    }
+    return inTransaction(db, async (tx) => {
+      const schedule = await claimSchedule(tx, context.now);
+      if (schedule === null) return 0;
+      const rule = rules.byId.get(schedule.ruleId);
+      if (rule === undefined) await removeSchedules(tx, [schedule.ruleId]);
+      else await scanRule(tx, context, rule, schedule, options.reader);
+      return 1;
+    });
+  };
+
+  const runRuns = async (db: Knex): Promise<number> => {
+    const model = await currentModel();
+    const rules = compileRules(model);
+    for (let done = 0; done < RUNS_A_BATCH; done += 1) {
+      if (!(await runNext(db, tools, model, rules))) return done;
+    }
+    return RUNS_A_BATCH;
+  };
+
+  return {
+    handleEvents: handle,
+    scan,
+    runRuns,
+    handlers: [
+      { name: 'schedules', run: scan, everySeconds: 5 },
+      { name: 'events', run: handle },
+      { name: 'runs', run: runRuns },
+    ],
+    nextDue: nextDueAfter,
+    async replayRun(db, id) {
+      const found = await inTransaction(db, (tx) => readyAgain(tx, id, clock.now()));
+      if (!found) throw new AppError('not_found', 'There is no failed or quarantined run with this id.');
+    },
+  };
+}

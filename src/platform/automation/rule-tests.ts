@@ -1,0 +1,106 @@
+import type { ErrorDetail } from '../errors.ts';
+import { dayInZone } from '../expression/zones.ts';
+import type { EvalContext, Row } from '../expression/types.ts';
+import type { Json } from '../metadata/scalars.ts';
+import type { RuleFile } from '../metadata/types.ts';
+import type { Model, ObjectModel } from '../model/types.ts';
+import { makePolicies } from '../policies/policies.ts';
+import { compileRules } from './compile.ts';
+import { objectOf } from './records.sql.ts';
+import type { CompiledRule, CompiledStep } from './types.ts';
+
+type RuleTest = NonNullable<RuleFile['tests']>[number];
+type Given = { readonly [key: string]: Json };
+
+const DEFAULT_AT = '2026-01-01T12:00:00.000Z';
+
+/**
+ * Runs the tests that stand in rule files: which steps would be done for the given record at the given moment. Given
+ * references are nested objects, to-many paths lists of objects, `old` the record before. Reads nothing but the Model.
+ */
+export function runRuleTests(model: Model): readonly ErrorDetail[] {
+  const errors: ErrorDetail[] = [];
+  for (const rule of compileRules(model).byId.values()) {
+    (rule.file.tests ?? []).forEach((test, index) => {
+      const steps = stepsFor(model, rule, test);
+      if (steps.join(' ') === test.expect.join(' ')) return;
+      errors.push({
+        pointer: metadataPointer('rules', rule.name, `/tests/${String(index)}`),
+        code: 'rule_test_failed',
+        detail: `Expected the steps [${test.expect.join(', ')}], but they were [${steps.join(', ')}].`,
+        fix: 'Correct the rule, or what the test expects.',
+      });
+    });
+  }
+  return errors;
+}
+
+function stepsFor(model: Model, rule: CompiledRule, test: RuleTest): readonly string[] {
+  const world = makeWorld(model);
+  const { old: givenOld, ...given } = test.given;
+  const object = rule.object === null ? null : objectOf(model, rule.object);
+  const row = object === null ? {} : world.add(object, given);
+  const old = object !== null && isGiven(givenOld) ? world.add(object, givenOld) : null;
+  const context = (variables: Readonly<Record<string, unknown>>): EvalContext => world.context(test.at ?? DEFAULT_AT, { old, created: {}, ...variables });
+  if (rule.when !== null && rule.when.run(row, context({})) !== true) return [];
+  return rule.steps.flatMap((step) => {
+    const repeats = step.forEach === null ? [{}] : eachOf(step, row, context({})).map((each) => ({ each }));
+    const done = repeats.some((variables) => step.when === null || step.when.run(row, context(variables)) === true);
+    return done ? [step.file.step] : [];
+  });
+}
+
+function eachOf(step: CompiledStep, row: Row, context: EvalContext): readonly unknown[] {
+  if (step.forEach === null) return [];
+  if (step.forEach.kind === 'relation') return context.many(step.forEach.object, step.forEach.via, String(row['id']));
+  const list = step.forEach.expression.run(row, context);
+  return Array.isArray(list) ? list : [];
+}
+
+interface World {
+  add(object: ObjectModel, given: Given): Row;
+  context(at: string, variables: Readonly<Record<string, unknown>>): EvalContext;
+}
+
+/** Records that exist only for one test. */
+function makeWorld(model: Model): World {
+  const records = new Map<string, Row>();
+  const related = new Map<string, Row[]>();
+  const policies = makePolicies(model);
+  const add = (object: ObjectModel, given: Given): Row => {
+    const id = typeof given['id'] === 'string' ? given['id'] : `00000000-0000-7000-8000-${String(records.size + 1).padStart(12, '0')}`;
+    const row: Record<string, unknown> = { id };
+    records.set(`${object.name} ${id}`, row);
+    for (const [name, value] of Object.entries(given)) {
+      const target = object.fields.get(name)?.ref?.to[0];
+      const relation = object.toMany.get(name);
+      if (target !== undefined && isGiven(value)) row[name] = add(objectOf(model, target), value)['id'];
+      else if (relation !== undefined && Array.isArray(value)) {
+        const items: readonly Json[] = value;
+        related.set(
+          `${relation.object} ${relation.via} ${id}`,
+          items.filter(isGiven).map((item) => add(objectOf(model, relation.object), { ...item, [relation.via]: id })),
+        );
+      } else row[name] = value;
+    }
+    return row;
+  };
+  return {
+    add,
+    context: (at, variables) => ({
+      now: new Date(at).toISOString(),
+      today: dayInZone(at, model.calendarLookup.planZone) ?? at.slice(0, 10),
+      user: null,
+      subject: null,
+      variables: { user: null, subject: null, ...variables },
+      one: (object, id) => records.get(`${object} ${id}`) ?? null,
+      many: (object, via, id) => related.get(`${object} ${via} ${id}`) ?? [],
+      policy: policies.lookup,
+      calendars: model.calendarLookup,
+    }),
+  };
+}
+
+function isGiven(value: Json | undefined): value is Given {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,184 @@
+import type { Knex } from 'knex';
+import type { Instant } from '../clock.ts';
+import { toRfc3339 } from '../db.ts';
+import { keyword, platformTable, rows, run, sql, type Sql } from '../sql.ts';
+import type { RuleRun, RunState, RunTrace } from './types.ts';
+
+/** A run to be inserted; `runKey` decides that it happens once. */
+export interface NewRun {
+  readonly id: string;
+  readonly runKey: string;
+  readonly ruleId: string;
+  readonly rule: string;
+  readonly ruleVersion: number;
+  readonly eventId: string | null;
+  readonly object: string | null;
+  readonly recordId: string | null;
+  readonly anchor: string | null;
+  readonly state: RunState;
+  readonly dueAt: Instant;
+  readonly trace: RunTrace;
+  readonly chain: RuleRun['chain'];
+  readonly depth: number;
+}
+
+/** Inserts runs that do not exist yet and answers how many did not. */
+export async function insertRuns(tx: Knex.Transaction, runs: readonly NewRun[], now: Instant): Promise<number> {
+  if (runs.length === 0) return 0;
+  const input = runs.map((entry) => ({
+    id: entry.id,
+    run_key: entry.runKey,
+    rule_id: entry.ruleId,
+    rule: entry.rule,
+    rule_version: entry.ruleVersion,
+    event_id: entry.eventId,
+    object: entry.object,
+    record_id: entry.recordId,
+    anchor: entry.anchor,
+    state: entry.state,
+    due_at: entry.dueAt,
+    trace: entry.trace,
+    cause: { chain: entry.chain },
+    depth: entry.depth,
+    finished_at: entry.state === 'ready' ? null : now,
+  }));
+  const columns = keyword('id, run_key, rule_id, rule, rule_version, event_id, object, record_id, anchor, state, due_at, trace, cause, depth, finished_at');
+  return run(
+    tx,
+    sql`insert into ${platformTable(tx, 'rule_run')} (${columns}, created_at)
+        select ${columns}, ${now}::timestamptz from rows from (jsonb_to_recordset(${JSON.stringify(input)}::jsonb)
+          as (id uuid, run_key text, rule_id text, rule text, rule_version integer, event_id uuid, object text, record_id uuid, anchor text,
+              state text, due_at timestamptz, trace jsonb, cause jsonb, depth integer, finished_at timestamptz)) with ordinality order by ordinality
+        on conflict (run_key) do nothing`,
+  );
+}
+
+/**
+ * Takes the next due run and holds its row until the transaction ends, which is the run's own: a killed worker leaves
+ * nothing behind and the run is free again at once. Runs of one record go one after the other.
+ */
+export async function claimRun(tx: Knex.Transaction, now: Instant): Promise<RuleRun | null> {
+  const table = platformTable(tx, 'rule_run');
+  const [found] = await rows(
+    tx,
+    sql`select r.* from ${table} r where r.state = 'ready' and r.due_at <= ${now}::timestamptz
+          and (r.record_id is null or not exists (select from ${table} p where p.record_id = r.record_id and p.state = 'ready'
+               and p.due_at <= ${now}::timestamptz and (p.due_at, p.seq) < (r.due_at, r.seq)))
+        order by r.due_at, r.seq limit 1 for update of r skip locked`,
+  );
+  return found === undefined ? null : readRun(found);
+}
+
+/** Ends a run, in the transaction that holds its effects. */
+export async function finishRun(
+  tx: Knex.Transaction,
+  id: string,
+  state: Exclude<RunState, 'ready'>,
+  trace: RunTrace,
+  error: string | null,
+  now: Instant,
+): Promise<void> {
+  await run(
+    tx,
+    sql`update ${platformTable(tx, 'rule_run')} set state = ${state}, trace = ${JSON.stringify(trace)}::jsonb, error = ${error}, attempts = attempts + 1,
+        finished_at = ${now}::timestamptz where id = ${id}::uuid and state = 'ready'`,
+  );
+}
+
+/** Puts a run that failed back for later, or, with no time given, among the failed. Touches nothing when another attempt came first. */
+export async function failRun(tx: Knex.Transaction, failed: RuleRun, error: string, retryAt: Instant | null, now: Instant): Promise<void> {
+  await run(
+    tx,
+    sql`update ${platformTable(tx, 'rule_run')} set attempts = attempts + 1, error = ${error}, state = ${retryAt === null ? 'failed' : 'ready'},
+        due_at = ${retryAt ?? failed.dueAt}::timestamptz, finished_at = ${retryAt === null ? now : null}::timestamptz
+        where id = ${failed.id}::uuid and state = 'ready' and attempts = ${failed.attempts}`,
+  );
+}
+
+/** Makes failed or quarantined runs ready again; answers whether there was such a run. */
+export async function readyAgain(tx: Knex.Transaction, id: string, now: Instant): Promise<boolean> {
+  const touched = await run(
+    tx,
+    sql`update ${platformTable(tx, 'rule_run')} set state = 'ready', attempts = 0, error = null, due_at = ${now}::timestamptz, finished_at = null
+        where id = ${id}::uuid and state in ('failed', 'quarantined')`,
+  );
+  return touched === 1;
+}
+
+export interface RunQuery {
+  readonly ruleId?: string;
+  readonly recordId?: string;
+  readonly eventId?: string;
+  readonly states?: readonly RunState[];
+  readonly finishedFrom?: Instant;
+  readonly limit: number;
+}
+
+/** Runs, newest first. Reads only. */
+export async function listRuns(db: Knex, query: RunQuery): Promise<readonly RuleRun[]> {
+  const wanted: Sql[] = [sql`true`];
+  if (query.ruleId !== undefined) wanted.push(sql`rule_id = ${query.ruleId}`);
+  if (query.recordId !== undefined) wanted.push(sql`record_id = ${query.recordId}::uuid`);
+  if (query.eventId !== undefined) wanted.push(sql`event_id = ${query.eventId}::uuid`);
+  if (query.states !== undefined) wanted.push(sql`state = any(${[...query.states]}::text[])`);
+  if (query.finishedFrom !== undefined) wanted.push(sql`finished_at >= ${query.finishedFrom}::timestamptz`);
+  const where = wanted.reduce((all, part) => sql`${all} and ${part}`);
+  const found = await rows(db, sql`select * from ${platformTable(db, 'rule_run')} where ${where} order by created_at desc, seq desc limit ${query.limit}`);
+  return found.map(readRun);
+}
+
+/** Remembers that a step was done; false when it had been before. */
+export async function markOnce(tx: Knex.Transaction, key: string, recordId: string | null, now: Instant): Promise<boolean> {
+  const touched = await run(
+    tx,
+    sql`insert into ${platformTable(tx, 'step_once')} (key, record_id, at) values (${key}, ${recordId}::uuid, ${now}::timestamptz) on conflict do nothing`,
+  );
+  return touched === 1;
+}
+
+/** Before-image of a logged event; null when it has none. */
+export async function beforeImage(db: Knex, eventId: string): Promise<Readonly<Record<string, unknown>> | null> {
+  const [found] = await rows(db, sql`select before from ${platformTable(db, 'event_log')} where id = ${eventId}::uuid`);
+  return (found?.['before'] ?? null) as Readonly<Record<string, unknown>> | null;
+}
+
+/** The earliest thing that becomes due after `after`: an event put back, a run, an occurrence, a mail. Reads only. */
+export async function nextDueAfter(db: Knex, after: Instant): Promise<Instant | null> {
+  const [found] = await rows(
+    db,
+    sql`select min(due) as due from (
+          select min(lease_until) as due from ${platformTable(db, 'event')} where lease_until > ${after}::timestamptz
+          union all select min(due_at) from ${platformTable(db, 'rule_run')} where state = 'ready' and due_at > ${after}::timestamptz
+          union all select min(next_due) from ${platformTable(db, 'rule_schedule')} where next_due > ${after}::timestamptz
+          union all select min(greatest(next_attempt_at, coalesce(lease_until, next_attempt_at))) from ${platformTable(db, 'mail_delivery')}
+            where state in ('queued', 'sending') and greatest(next_attempt_at, coalesce(lease_until, next_attempt_at)) > ${after}::timestamptz) as all_due`,
+  );
+  const due = found?.['due'];
+  return typeof due === 'string' ? toRfc3339(due) : null;
+}
+
+/** The boundary where a row of `rule_run` becomes typed. */
+export function readRun(row: Record<string, unknown>): RuleRun {
+  const cause = row['cause'] as { readonly chain?: RuleRun['chain'] };
+  return {
+    id: String(row['id']),
+    seq: String(row['seq']),
+    runKey: String(row['run_key']),
+    ruleId: String(row['rule_id']),
+    rule: String(row['rule']),
+    ruleVersion: Number(row['rule_version']),
+    eventId: row['event_id'] as string | null,
+    object: row['object'] as string | null,
+    recordId: row['record_id'] as string | null,
+    anchor: row['anchor'] as string | null,
+    state: row['state'] as RunState,
+    dueAt: toRfc3339(String(row['due_at'])),
+    attempts: Number(row['attempts']),
+    error: row['error'] as string | null,
+    trace: row['trace'] as RunTrace,
+    chain: cause.chain ?? [],
+    depth: Number(row['depth']),
+    createdAt: toRfc3339(String(row['created_at'])),
+    finishedAt: row['finished_at'] === null ? null : toRfc3339(String(row['finished_at'])),
+  };
+}

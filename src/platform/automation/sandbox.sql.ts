@@ -1,0 +1,46 @@
+import type { Knex } from 'knex';
+import type { Instant } from '../clock.ts';
+import { toRfc3339 } from '../db.ts';
+import { platformTable, rows, run, sql } from '../sql.ts';
+
+/** True for a database marked as a sandbox: only there may time be moved and the product be simulated. */
+export async function isSandbox(db: Knex): Promise<boolean> {
+  const [found] = await rows(db, sql`select value from ${platformTable(db, 'setting')} where key = 'sandbox'`);
+  return found?.['value'] === true;
+}
+
+/** Marks an otherwise fresh database as a sandbox; there is no way back. */
+export async function markSandbox(tx: Knex): Promise<void> {
+  await run(
+    tx,
+    sql`insert into ${platformTable(tx, 'setting')} (key, value) values ('sandbox', 'true'::jsonb) on conflict (key) do update set value = excluded.value`,
+  );
+}
+
+export interface LogLine {
+  readonly at: Instant;
+  readonly what: string;
+  readonly record: string | null;
+  readonly detail: string;
+}
+
+/** What rules and mail did in a span of time, in its order: the log whose hash a seed must repeat. Reads only. */
+export async function readSimulationLog(db: Knex, from: Instant, to: Instant, afterLine: number, limit: number): Promise<readonly LogLine[]> {
+  const found = await rows(
+    db,
+    sql`select at, what, record_id, detail from (
+          select finished_at as at, 0 as part, seq, rule as what, record_id,
+                 state || ' ' || coalesce((select string_agg((s.value->>'kind') || ':' || (s.value->>'outcome'), ',' order by s.ordinality) from jsonb_array_elements(trace->'steps') with ordinality s), '') as detail
+            from ${platformTable(db, 'rule_run')} where finished_at between ${from}::timestamptz and ${to}::timestamptz
+          union all
+          select created_at, 1, row_number() over (order by created_at, template, recipient), 'mail ' || template, about_id, state || ' ' || recipient
+            from ${platformTable(db, 'mail_delivery')} where created_at between ${from}::timestamptz and ${to}::timestamptz) as log
+        order by at, part, seq offset ${afterLine} limit ${limit}`,
+  );
+  return found.map((row) => ({
+    at: toRfc3339(String(row['at'])),
+    what: String(row['what']),
+    record: row['record_id'] === null ? null : String(row['record_id']),
+    detail: String(row['detail']),
+  }));
+}

@@ -1,0 +1,261 @@
+import type { Knex } from 'knex';
+import type { CallContext } from '../access/types.ts';
+import { AppError } from '../errors.ts';
+import type { Row } from '../expression/types.ts';
+import { fault } from '../fault.ts';
+import type { MailQueue } from '../mail/types.ts';
+import type { RuleStep } from '../metadata/types.ts';
+import type { RecordEngine, WriteItem } from '../record/types.ts';
+import { recordObject } from './compile.ts';
+import { makeEvaluator, type Evaluator } from './evaluate.ts';
+import { mailData, type MailValues } from './mail-data.ts';
+import { loadRelated, loadRows, objectOf } from './records.sql.ts';
+import { markOnce } from './runs.sql.ts';
+import type { Compiled, CompiledRule, CompiledStep, RuleAction, RuleRecord, RuleReader, RuleRun, StepTrace } from './types.ts';
+
+export interface StepTools {
+  readonly engine: RecordEngine;
+  readonly reader: RuleReader;
+  readonly mail: MailQueue;
+  readonly actions: ReadonlyMap<string, RuleAction>;
+  readonly mailValues: MailValues;
+}
+
+interface Stage {
+  readonly tools: StepTools;
+  readonly tx: Knex.Transaction;
+  readonly context: CallContext;
+  readonly rule: CompiledRule;
+  readonly run: RuleRun;
+  readonly evaluator: Evaluator;
+  readonly old: Row | null;
+  readonly created: Map<string, string>;
+  /** What actions gave for the templates of later mails. */
+  readonly given: Record<string, unknown>;
+  readonly trace: StepTrace[];
+  record: RuleRecord | null;
+}
+
+/** Does all steps of a run inside its transaction and answers what each did. Throws what a step throws. */
+export async function runSteps(
+  tools: StepTools,
+  tx: Knex.Transaction,
+  context: CallContext,
+  rule: CompiledRule,
+  run: RuleRun,
+  record: RuleRecord | null,
+  old: Row | null,
+): Promise<readonly StepTrace[]> {
+  const stage: Stage = { tools, tx, context, rule, run, evaluator: makeEvaluator(tx, context), old, created: new Map(), given: {}, trace: [], record };
+  for (const step of rule.steps) {
+    for (const [position, each] of (await eachOf(stage, step)).entries()) await doStep(stage, step, step.forEach === null ? null : { position, value: each });
+    fault('rule.after_step');
+  }
+  return stage.trace;
+}
+
+interface Each {
+  readonly position: number;
+  readonly value: unknown;
+}
+
+/** What a step is repeated for: one nothing when it is not repeated. */
+async function eachOf(stage: Stage, step: CompiledStep): Promise<readonly unknown[]> {
+  const { forEach } = step;
+  if (forEach === null) return [null];
+  if (forEach.kind === 'list') {
+    const list = await stage.evaluator.evaluate(forEach.expression, stage.record?.row ?? null, variablesOf(stage, null));
+    return Array.isArray(list) ? list : [];
+  }
+  const { tx, context, record, tools } = stage;
+  if (record === null) return [];
+  const related = await loadRelated(tx, context.model, forEach.object, forEach.via, record.id);
+  if (forEach.filter === null || related.length === 0) return related;
+  const kept = new Set<string>();
+  let cursor: string | null | undefined;
+  while (cursor !== null) {
+    const query = { object: forEach.object, filter: forEach.filter, equals: { [forEach.via]: record.id }, fields: ['id'], sort: ['createdAt'], limit: 500 };
+    const page = await tools.reader.list(tx, context, cursor === undefined ? query : { ...query, cursor });
+    for (const found of page.data) kept.add(found.id);
+    cursor = page.page.next;
+  }
+  return related.filter((row) => kept.has(String(row['id'])));
+}
+
+function variablesOf(stage: Stage, each: Each | null): Readonly<Record<string, unknown>> {
+  const variables: Record<string, unknown> = { old: stage.old, created: Object.fromEntries(stage.created) };
+  if (each !== null) variables['each'] = each.value;
+  return variables;
+}
+
+async function doStep(stage: Stage, step: CompiledStep, each: Each | null): Promise<void> {
+  const evaluate = (expression: Compiled): Promise<unknown> => stage.evaluator.evaluate(expression, stage.record?.row ?? null, variablesOf(stage, each));
+  const note = (entry: Omit<StepTrace, 'step' | 'kind'>): void => {
+    stage.trace.push({ step: step.index, kind: step.file.step, ...entry });
+  };
+  if (step.when !== null && (await evaluate(step.when)) !== true)
+    return note({ outcome: 'skipped', reason: `Its condition is not met: ${step.when.typed.text}` });
+  if (step.once !== null) {
+    const part = JSON.stringify(await evaluate(step.once));
+    const item = each === null ? '' : `:${eachKey(each)}`;
+    const key = `${stage.rule.id}:${String(step.index)}:${stage.record?.id ?? ''}:${part}${item}`;
+    if (!(await markOnce(stage.tx, key, stage.record?.id ?? null, stage.context.now)))
+      return note({ outcome: 'skipped', reason: `It was done before for ${step.once.typed.text} = ${part}.` });
+  }
+  const file = step.file;
+  switch (file.step) {
+    case 'create': {
+      const id = await createRecord(stage, step, file.object, evaluate);
+      stage.created.set(file.object, id);
+      return note({ outcome: 'done', object: file.object, record: id });
+    }
+    case 'update':
+      return note(
+        await writeTarget(stage, step, evaluate, async (id) => ({ kind: 'update', id, values: await valuesOf(stage, step, step.target ?? '', evaluate) })),
+      );
+    case 'transition':
+      return note(await writeTarget(stage, step, evaluate, (id) => Promise.resolve({ kind: 'transition', id, transition: file.transition })));
+    case 'assign':
+      return note(await writeTarget(stage, step, evaluate, async (id) => ({ kind: 'update', id, values: await assignment(step, file, evaluate) })));
+    case 'send-mail': {
+      for (const entry of await sendMail(stage, step, file, each, evaluate)) note(entry);
+      return;
+    }
+    case 'action': {
+      const action = stage.tools.actions.get(file.action);
+      if (action === undefined)
+        throw new AppError(
+          'metadata_invalid',
+          `Rule "${stage.rule.name}" asks for the action "${file.action}", which this server does not have. Known: ${[...stage.tools.actions.keys()].join(', ') || 'none'}.`,
+        );
+      const input: Record<string, unknown> = {};
+      for (const [name, value] of step.values) input[name] = await evaluate(value);
+      Object.assign(stage.given, await action(stage.tx, stage.context, input, stage.record));
+      await refresh(stage);
+      return note({ outcome: 'done', reason: file.action });
+    }
+  }
+}
+
+type Evaluate = (expression: Compiled) => Promise<unknown>;
+
+/** Values of a create or update in the API's form; a polymorphic reference gets the object that its expression leads to. */
+async function valuesOf(stage: Stage, step: CompiledStep, target: string, evaluate: Evaluate): Promise<Readonly<Record<string, unknown>>> {
+  const object = objectOf(stage.context.model, target);
+  const values: Record<string, unknown> = {};
+  for (const [name, expression] of step.values) {
+    if (name.startsWith('@')) continue;
+    const value = await evaluate(expression);
+    const field = object.fields.get(name);
+    if (field?.kind === 'polymorphic' && typeof value === 'string') {
+      const points = recordObject(stage.context.model, expression);
+      if (points === null)
+        throw new AppError('metadata_invalid', `Rule "${stage.rule.name}": "${expression.typed.text}" does not say which object ${target}.${name} points at.`);
+      values[name] = { object: points, id: value };
+    } else values[name] = value;
+  }
+  return values;
+}
+
+async function createRecord(stage: Stage, step: CompiledStep, object: string, evaluate: Evaluate): Promise<string> {
+  const item: WriteItem = { kind: 'create', values: await valuesOf(stage, step, object, evaluate) };
+  return write(stage, object, item);
+}
+
+async function writeTarget(
+  stage: Stage,
+  step: CompiledStep,
+  evaluate: Evaluate,
+  make: (id: string) => Promise<WriteItem>,
+): Promise<Omit<StepTrace, 'step' | 'kind'>> {
+  const expression = step.values.get('@record');
+  const id = expression === undefined ? stage.record?.id : await evaluate(expression);
+  const object = step.target ?? '';
+  if (typeof id !== 'string') return { outcome: 'skipped', reason: `There is no record to write: ${expression?.typed.text ?? 'the rule has none'} is empty.` };
+  await write(stage, object, await make(id));
+  return { outcome: 'done', object, record: id };
+}
+
+async function write(stage: Stage, object: string, item: WriteItem): Promise<string> {
+  const [outcome] = await stage.tools.engine.write(stage.tx, stage.context, object, [item], { mode: 'atomic', asSystem: true });
+  if (outcome === undefined || !outcome.ok)
+    throw new AppError('rule_failed', outcome === undefined ? 'The write had no outcome.' : outcome.message, { errors: outcome?.errors ?? [] });
+  await refresh(stage);
+  return outcome.id;
+}
+
+/** After a write, later steps see the record as it is now. */
+async function refresh(stage: Stage): Promise<void> {
+  stage.evaluator.forget();
+  const { record } = stage;
+  if (record === null) return;
+  const row = (await loadRows(stage.tx, stage.context.model, record.object, [record.id])).get(record.id);
+  if (row !== undefined) stage.record = { ...record, row };
+}
+
+async function assignment(step: CompiledStep, file: Extract<RuleStep, { step: 'assign' }>, evaluate: Evaluate): Promise<Readonly<Record<string, unknown>>> {
+  if (file.queue !== undefined) return { queue: file.queue };
+  const owner = step.values.get('@owner');
+  return { ownerId: owner === undefined ? null : await evaluate(owner) };
+}
+
+async function sendMail(
+  stage: Stage,
+  step: CompiledStep,
+  file: Extract<RuleStep, { step: 'send-mail' }>,
+  each: Each | null,
+  evaluate: Evaluate,
+): Promise<readonly Omit<StepTrace, 'step' | 'kind'>[]> {
+  const to = step.values.get('@to');
+  const found = to === undefined ? null : await evaluate(to);
+  const recipients = [...new Set((Array.isArray(found) ? found : [found]).filter((entry): entry is string => typeof entry === 'string' && entry !== ''))];
+  if (recipients.length === 0) return [{ outcome: 'skipped', reason: `There is nobody to write to: ${file.to} is empty.` }];
+  const data = await mailData(
+    stage.tx,
+    stage.context,
+    file.template,
+    stage.record,
+    { ...variablesOf(stage, each), ...stage.given },
+    stage.tools.mailValues,
+    stage.evaluator,
+  );
+  const attachments = await attachmentsOf(step, evaluate);
+  const entries: Omit<StepTrace, 'step' | 'kind'>[] = [];
+  for (const recipient of recipients) {
+    const answer = await stage.tools.mail.queue(stage.tx, stage.context, {
+      template: file.template,
+      to: recipient,
+      class: file.class,
+      key: `${stage.run.runKey}:${String(step.index)}${each === null ? '' : `:${eachKey(each)}`}:${recipient.toLowerCase()}`,
+      data,
+      about: stage.record === null ? null : { object: stage.record.object, id: stage.record.id },
+      ...(file.mailbox === undefined ? {} : { mailbox: file.mailbox }),
+      ...(attachments.length === 0 ? {} : { attachments }),
+    });
+    entries.push({
+      outcome: answer.queued ? 'done' : 'skipped',
+      record: answer.deliveryId,
+      object: 'mail',
+      ...(answer.queued ? {} : { reason: 'The address is suppressed, or this mail was queued before.' }),
+    });
+  }
+  return entries;
+}
+
+/** Files to attach: the value of a file field (`{id, name}`), its id, or a list of those. */
+async function attachmentsOf(step: CompiledStep, evaluate: Evaluate): Promise<readonly { readonly fileId: string; readonly name: string }[]> {
+  const attach = step.values.get('@attach');
+  if (attach === undefined) return [];
+  const value = await evaluate(attach);
+  return (Array.isArray(value) ? value : [value]).flatMap((entry: unknown) => {
+    if (typeof entry === 'string') return [{ fileId: entry, name: 'document.pdf' }];
+    if (typeof entry !== 'object' || entry === null || !('id' in entry) || typeof entry.id !== 'string') return [];
+    return [{ fileId: entry.id, name: 'name' in entry && typeof entry.name === 'string' ? entry.name : 'document.pdf' }];
+  });
+}
+
+function eachKey(each: Each): string {
+  const value = each.value;
+  if (typeof value === 'object' && value !== null && 'id' in value) return String(value.id);
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : String(each.position);
+}

@@ -2,7 +2,7 @@ import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
 import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, Row } from '../expression/types.ts';
-import type { FormField, FormFile, FormPage, FormSection } from '../metadata/types.ts';
+import type { FormField, FormFile, FormPage, FormSection } from '../metadata/screen-types.ts';
 import type { FieldModel, Model, ObjectModel } from '../model/types.ts';
 import { controlOf, displayTyped } from './controls.ts';
 import { parseTyped } from './parse.ts';

@@ -4,7 +4,7 @@ import { inTransaction } from '../db.ts';
 import { AppError, type ErrorDetail } from '../errors.ts';
 import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, ExprType } from '../expression/types.ts';
-import type { FormFile, FormSigning } from '../metadata/types.ts';
+import type { FormFile, FormSigning } from '../metadata/screen-types.ts';
 import type { RecordData } from '../query/types.ts';
 import type { FormsDeps } from './submissions.ts';
 import { formOf } from './pages.ts';

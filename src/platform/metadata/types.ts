@@ -159,8 +159,20 @@ export type RuleStep =
       readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression };
     }
   /** With `forEach` the record written is `each`, unless `record` names another. */
-  | { readonly step: 'update'; readonly record?: Expression; readonly values: Readonly<Record<string, Expression>>; readonly when?: Expression; readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression } }
-  | { readonly step: 'transition'; readonly record?: Expression; readonly transition: string; readonly when?: Expression; readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression } }
+  | {
+      readonly step: 'update';
+      readonly record?: Expression;
+      readonly values: Readonly<Record<string, Expression>>;
+      readonly when?: Expression;
+      readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression };
+    }
+  | {
+      readonly step: 'transition';
+      readonly record?: Expression;
+      readonly transition: string;
+      readonly when?: Expression;
+      readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression };
+    }
   | { readonly step: 'assign'; readonly owner?: Expression; readonly queue?: string; readonly when?: Expression }
   | {
       readonly step: 'send-mail';

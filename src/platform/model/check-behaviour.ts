@@ -1,9 +1,10 @@
 import type { ExprType } from '../expression/types.ts';
 import { metadataPointer, pointerToken } from '../metadata/kinds.ts';
 import { suggestion } from '../metadata/suggest.ts';
-import type { ImportMapFile, Json, MailboxFile, PermissionFile, PolicyFile, ReportFile, RuleFile } from '../metadata/types.ts';
-import { CALLER_VARIABLES, type CheckScope } from './check.ts';
-import { fieldAt, objectAt, transitionAt } from './check-screens.ts';
+import type { Json } from '../metadata/scalars.ts';
+import type { ImportMapFile, MailboxFile, PermissionFile, PolicyFile, ReportFile, RuleFile } from '../metadata/types.ts';
+import { CALLER_VARIABLES } from './check-at.ts';
+import { fieldAt, objectAt, transitionAt, type CheckScope } from './check-scope.ts';
 import { policyType } from './expr-schema.ts';
 import { FORMATS } from './formats.ts';
 

@@ -1,7 +1,9 @@
 import { metadataPointer, pointerToken } from '../metadata/kinds.ts';
 import { suggestion } from '../metadata/suggest.ts';
-import type { FormFile, FormSection, LayoutFile, MetadataKind, ViewFile } from '../metadata/types.ts';
-import type { CheckScope } from './check.ts';
+import type { FormFile, FormSection, LayoutFile, ViewFile } from '../metadata/screen-types.ts';
+import type { MetadataKind } from '../metadata/types.ts';
+import { CALLER_VARIABLES } from './check-at.ts';
+import { fieldAt, objectAt, transitionAt, type CheckScope } from './check-scope.ts';
 import type { ObjectModel } from './types.ts';
 
 const CONDITION = { kind: 'boolean' } as const;
@@ -11,36 +13,6 @@ export function checkScreens(scope: CheckScope): void {
   for (const form of scope.model.forms.values()) checkForm(scope, form);
   for (const view of scope.model.views.values()) checkView(scope, view);
   for (const layout of scope.model.layouts.values()) checkLayout(scope, layout);
-}
-
-/** The object of that name, or a finding. */
-export function objectAt(scope: CheckScope, name: string, pointer: string): ObjectModel | null {
-  const object = scope.model.objects.get(name);
-  if (object === undefined)
-    scope.errors.push({ pointer, code: 'unknown_object', detail: `There is no object "${name}".`, ...suggestion(name, scope.model.objects.keys()) });
-  return object ?? null;
-}
-
-/** Notes a field that does not exist. A dotted name follows references; `displayName` is every record's name. */
-export function fieldAt(scope: CheckScope, object: ObjectModel, path: string, pointer: string): void {
-  let at: ObjectModel | undefined = object;
-  const steps = path.split('.');
-  for (const [index, name] of steps.entries()) {
-    const isLast = index === steps.length - 1;
-    const field: ReturnType<ObjectModel['fields']['get']> = at?.fields.get(name);
-    if (at === undefined || (isLast && name === 'displayName')) return;
-    if (field === undefined) {
-      scope.errors.push({ pointer, code: 'unknown_field', detail: `${at.name} has no field "${name}".`, ...suggestion(name, at.fields.keys()) });
-      return;
-    }
-    if (isLast) return;
-    const target: string | undefined = field.ref?.to[0];
-    if (target === undefined) {
-      scope.errors.push({ pointer, code: 'unknown_field', detail: `${at.name}.${name} is no reference, so nothing can follow it.` });
-      return;
-    }
-    at = scope.model.objects.get(target);
-  }
 }
 
 function fieldsAt(scope: CheckScope, object: ObjectModel, paths: readonly string[], pointer: (index: number) => string): void {
@@ -65,13 +37,6 @@ function relationAt(scope: CheckScope, object: ObjectModel, name: string, pointe
   return relation === undefined ? null : (scope.model.objects.get(relation.object) ?? null);
 }
 
-/** Notes a transition that the object's path does not have. */
-export function transitionAt(scope: CheckScope, object: ObjectModel, name: string, pointer: string): void {
-  const known = object.path?.transitions;
-  if (known?.has(name) !== true)
-    scope.errors.push({ pointer, code: 'unknown_transition', detail: `${object.name} has no transition "${name}".`, ...suggestion(name, known?.keys() ?? []) });
-}
-
 function pointerIn(kind: MetadataKind, name: string): (rest: string) => string {
   return (rest) => metadataPointer(kind, name, rest);
 }
@@ -80,7 +45,7 @@ function checkView(scope: CheckScope, view: ViewFile): void {
   const at = pointerIn('views', view.name);
   const object = objectAt(scope, view.object, at('/object'));
   if (object === null) return;
-  if (view.filter !== undefined) scope.checkAt(view.filter, object.name, at('/filter'), CONDITION, { user: { kind: 'uuid' } });
+  if (view.filter !== undefined) scope.checkAt(view.filter, object.name, at('/filter'), CONDITION, CALLER_VARIABLES);
   fieldsAt(scope, object, view.columns, (index) => at(`/columns/${String(index)}`));
   sortAt(scope, object, view.sort, at('/sort'));
 }

@@ -1,22 +1,11 @@
 import type { ErrorDetail } from '../errors.ts';
-import type { ExprType } from '../expression/types.ts';
 import { completeIds } from '../metadata/assign-ids.ts';
 import type { MetadataSet } from '../metadata/types.ts';
 import { checkBehaviour } from './check-behaviour.ts';
+import type { CheckScope } from './check-scope.ts';
 import { checkScreens } from './check-screens.ts';
-import { compile, type CheckAt, type ModelExtensions } from './compile.ts';
+import { compile, type ModelExtensions } from './compile.ts';
 import { planPhysicalNames } from './physical.ts';
-import type { Model } from './types.ts';
-
-/** What a check may use: the compiled Model, and where to put findings. */
-export interface CheckScope {
-  readonly model: Model;
-  readonly checkAt: CheckAt;
-  readonly errors: ErrorDetail[];
-}
-
-/** `user` (the caller) and `subject` (the portal identity's record), which some expressions may name. */
-export const CALLER_VARIABLES: Readonly<Record<string, ExprType>> = { user: { kind: 'uuid' }, subject: { kind: 'uuid' } };
 
 /** Everything wrong with a set, at once; empty when it can be applied to an empty database. Reads and writes nothing. */
 export function checkMetadata(set: MetadataSet, extensions: ModelExtensions = {}): readonly ErrorDetail[] {

@@ -3,11 +3,13 @@ import { AppError, isAppError, type ErrorDetail } from '../errors.ts';
 import { checkExpression } from '../expression/check.ts';
 import { CORE_FUNCTIONS } from '../expression/functions.ts';
 import type { ExprSchema, ExprType, FunctionTable, TypedExpression } from '../expression/types.ts';
-import { BUILTIN_OBJECTS, metadataPointer, pointerToken, RESERVED_FIELDS } from '../metadata/kinds.ts';
+import { BUILTIN_OBJECTS, metadataPointer, RESERVED_FIELDS } from '../metadata/kinds.ts';
 import { invalidMetadata } from '../metadata/load.ts';
 import { contentHash, toStored } from '../metadata/store-form.ts';
 import { suggestion } from '../metadata/suggest.ts';
 import type { CalendarFile, MetadataSet, ObjectFile, PathFile } from '../metadata/types.ts';
+import { CALLER_VARIABLES, type CheckAt } from './check-at.ts';
+import { checkField } from './check-field.ts';
 import { isAssignable, makeExprSchema, typeWords, valueType } from './expr-schema.ts';
 import { fieldPointer, ownFields, userFields, systemFields, USER_OBJECT, wordsOf } from './fields.ts';
 import { deepFreeze } from './freeze.ts';
@@ -42,15 +44,6 @@ interface Draft {
   readonly fields: Map<string, FieldModel>;
   readonly toMany: Map<string, ToManyModel>;
 }
-
-/** Checks an expression of the metadata; on failure the finding is noted and null answered. */
-export type CheckAt = (
-  text: string,
-  object: string | null,
-  pointer: string,
-  wanted?: ExprType | null,
-  variables?: Readonly<Record<string, ExprType>>,
-) => TypedExpression | null;
 
 /**
  * Compiles metadata into the frozen Model.
@@ -130,12 +123,13 @@ export function compile(input: CompileInput): { readonly model: Model; readonly 
       const formulaModel =
         field.kind === 'formula' ? typed(pointer(fieldPointer(field.name, '/x-formula')), valueType(field), () => formula(draft.name, field.name)) : null;
       const fallback = schema['x-default'];
-      const defaultValue = fallback === undefined ? null : checkAt(fallback, draft.name, pointer(fieldPointer(field.name, '/x-default')), valueType(field));
+      const defaultValue =
+        fallback === undefined ? null : checkAt(fallback, draft.name, pointer(fieldPointer(field.name, '/x-default')), valueType(field), CALLER_VARIABLES);
       draft.fields.set(field.name, { ...field, formula: formulaModel, defaultValue });
     }
     const path = paths.get(draft.name);
     const pathModel = path === undefined ? null : compilePath(path, draft.fields, checkAt, errors);
-    objects.set(draft.name, finishObject(draft, pathModel, checkAt, errors, compileValidate(ajv, draft.fields)));
+    objects.set(draft.name, finishObject(draft, pathModel, checkAt, errors, compileValidate(ajv, draft.fields), set.valueSets));
   }
   const calendarLookup = calendarsOf(set, errors);
   const model: Model = {
@@ -161,9 +155,7 @@ export function compile(input: CompileInput): { readonly model: Model; readonly 
     calendarLookup,
     expression: cachedChecker(expressions),
   };
-  const { expressions: _expressions, functions: _functions, calendarLookup: _calendarLookup, ...data } = model;
-  deepFreeze(data);
-  return { model: Object.freeze(model), errors, checkAt };
+  return { model: freezeModel(model), errors, checkAt };
 }
 
 /** The calendar that a plan has which brings none of that name: weekdays without the federal holidays. */
@@ -179,6 +171,13 @@ export function calendarsOf(set: MetadataSet, errors: ErrorDetail[]): Calendars 
     errors.push(...(error.errors.length > 0 ? error.errors : [{ pointer: 'metadata/calendars', code: 'wrong_calendar', detail: error.message }]));
     return makeCalendars(new Map([[PLAN_CALENDAR.name, PLAN_CALENDAR]]), PLAN_CALENDAR.name);
   }
+}
+
+/** Freezes all data of the Model; what computes (the schema of expressions, functions, calendars) is left to itself. */
+function freezeModel(model: Model): Model {
+  const computing: readonly unknown[] = [model.expressions, model.functions, model.calendarLookup];
+  for (const member of Object.values(model)) if (!computing.includes(member)) deepFreeze(member);
+  return Object.freeze(model);
 }
 
 /** Expressions of requests are many and alike: the most recent are kept. */
@@ -284,7 +283,14 @@ function linkToMany(drafts: ReadonlyMap<string, Draft>, errors: ErrorDetail[]): 
   }
 }
 
-function finishObject(draft: Draft, path: PathModel | null, checkAt: CheckAt, errors: ErrorDetail[], validate: ObjectModel['validate']): ObjectModel {
+function finishObject(
+  draft: Draft,
+  path: PathModel | null,
+  checkAt: CheckAt,
+  errors: ErrorDetail[],
+  validate: ObjectModel['validate'],
+  valueSets: MetadataSet['valueSets'],
+): ObjectModel {
   const { file, fields, name } = draft;
   const known = (field: string, pointer: string): boolean => {
     if (fields.has(field)) return true;
@@ -307,7 +313,7 @@ function finishObject(draft: Draft, path: PathModel | null, checkAt: CheckAt, er
   const searched = [...fields.values()].filter((field) => field.searchable && !search.includes(field.name)).map((field) => field.name);
   const parts = nameParts(file?.['x-object'].name ?? '{name}');
   for (const part of parts) if ('field' in part) known(part.field, '/x-object/name');
-  for (const field of fields.values()) checkField(draft, field, errors);
+  for (const field of fields.values()) checkField(draft, field, valueSets, errors);
   return {
     id: draft.id,
     name,
@@ -327,24 +333,6 @@ function finishObject(draft: Draft, path: PathModel | null, checkAt: CheckAt, er
     search: [...search, ...searched],
     validate,
   };
-}
-
-/** Annotations of a field that contradict each other or name nothing. */
-function checkField(draft: Draft, field: FieldModel, errors: ErrorDetail[]): void {
-  const schema = draft.file?.properties[field.name];
-  if (schema === undefined) return;
-  const pointer = (rest: string): string => metadataPointer('objects', draft.name, fieldPointer(field.name, rest));
-  const wrong = (rest: string, detail: string, fix?: string): number =>
-    errors.push({ pointer: pointer(rest), code: 'wrong_field', detail, ...(fix === undefined ? {} : { fix }) });
-  if (schema.format === 'uuid' && schema['x-ref'] === undefined) wrong('/format', 'An id needs to say what it points at.', 'Add "x-ref": {"to": ...}.');
-  const computed = (['x-formula', 'x-sequence'] as const).filter((name) => schema[name] !== undefined);
-  if (computed.length > 1) wrong('/x-sequence', 'A field is a formula or a sequence, not both.');
-  if (computed.length > 0)
-    for (const name of ['x-default', 'x-ref'] as const)
-      if (schema[name] !== undefined) wrong(pointerToken(name), `${name} and ${computed.join()} exclude each other.`);
-  if (field.kind === 'formula' && (field.indexed || field.unique)) wrong('', 'A formula is not stored, so it cannot be unique or indexed.');
-  if (field.kind === 'formula' && field.required) wrong('', 'A formula cannot be required.', 'Take it out of "required".');
-  if (schema['x-ref']?.onDelete === 'clear' && field.required) wrong('/x-ref/onDelete', 'A required reference cannot be cleared.', 'Use restrict or cascade.');
 }
 
 /** `"{number} ({state})"` as its parts. */

@@ -88,39 +88,62 @@ export function wordsOf(name: string): string {
 export function ownFields(objectName: string, file: ObjectFile, set: MetadataSet, path: PathFile | undefined, physical: PhysicalNames): readonly FieldModel[] {
   const required = new Set(file.required ?? []);
   const searched = new Set(file['x-object'].search ?? []);
-  return Object.entries(file.properties).map(([name, schema]) => {
-    const kind = fieldKind(schema);
-    const id = schema['x-id'] ?? '';
-    const names = physical.get(id);
+  return Object.entries(file.properties).map(([name, schema]): FieldModel => {
     const isState = path?.field === name;
-    const column = kind === 'formula' ? null : (names?.physical ?? null);
-    const ref = schema['x-ref'];
+    const kind = fieldKind(schema);
     return {
       ...BLANK,
-      id,
+      ...wordsFor(name, schema),
+      ...kindsOf(schema, kind, isState),
+      ...columnsOf(schema, kind, physical),
+      ...constraintsOf(schema, kind),
+      id: schema['x-id'] ?? '',
       name,
-      label: schema['x-label'] ?? schema.title ?? wordsOf(name),
-      help: schema['x-help'] ?? schema.description ?? null,
-      kind: isState && kind === 'text' ? 'picklist' : kind,
-      valueKind: isState && kind === 'text' ? 'picklist' : kind === 'sequence' ? 'text' : valueKind(schema),
-      column,
-      sortColumn: column !== null && FIELD_TYPES[kind].sortable ? (names?.sortPhysical ?? null) : null,
-      objectColumn: column !== null && kind === 'polymorphic' ? objectColumnOf(column) : null,
-      readOnly: kind === 'formula' || kind === 'sequence',
+      readOnly: kind === 'formula' || kind === 'sequence' || isState,
       required: required.has(name),
-      unique: schema['x-unique'] === true || kind === 'sequence',
-      indexed: schema['x-index'] === true || schema['x-unique'] === true || ref !== undefined || kind === 'sequence',
       searchable: schema['x-search'] === true || searched.has(name),
       sensitive: schema['x-sensitive'] ?? null,
       values: valuesOf(objectName, schema, set, isState ? path : undefined),
-      ref: ref === undefined ? null : { to: typeof ref.to === 'string' ? [ref.to] : ref.to, as: ref.as ?? null, onDelete: ref.onDelete ?? 'restrict' },
+      ref: refOf(schema['x-ref']),
       sequence: schema['x-sequence'] ?? null,
-      minLength: schema.minLength ?? null,
-      maxLength: schema.maxLength ?? FIELD_TYPES[kind].maxLength,
-      minimum: schema.minimum ?? null,
-      maximum: schema.maximum ?? null,
     };
   });
+}
+
+function wordsFor(name: string, schema: FieldSchema): Pick<FieldModel, 'label' | 'help'> {
+  return { label: schema['x-label'] ?? schema.title ?? wordsOf(name), help: schema['x-help'] ?? schema.description ?? null };
+}
+
+/** A path keeps its state in a picklist, also where the field has no value set of its own. */
+function kindsOf(schema: FieldSchema, kind: FieldKind, isState: boolean): Pick<FieldModel, 'kind' | 'valueKind'> {
+  if (isState && kind === 'text') return { kind: 'picklist', valueKind: 'picklist' };
+  return { kind, valueKind: kind === 'sequence' ? 'text' : valueKind(schema) };
+}
+
+function columnsOf(schema: FieldSchema, kind: FieldKind, physical: PhysicalNames): Pick<FieldModel, 'column' | 'sortColumn' | 'objectColumn'> {
+  const names = physical.get(schema['x-id'] ?? '');
+  if (kind === 'formula' || names === undefined) return { column: null, sortColumn: null, objectColumn: null };
+  return {
+    column: names.physical,
+    sortColumn: FIELD_TYPES[kind].sortable ? names.sortPhysical : null,
+    objectColumn: kind === 'polymorphic' ? objectColumnOf(names.physical) : null,
+  };
+}
+
+function constraintsOf(schema: FieldSchema, kind: FieldKind): Pick<FieldModel, 'unique' | 'indexed' | 'minLength' | 'maxLength' | 'minimum' | 'maximum'> {
+  const unique = schema['x-unique'] === true || kind === 'sequence';
+  return {
+    unique,
+    indexed: unique || schema['x-index'] === true || schema['x-ref'] !== undefined,
+    minLength: schema.minLength ?? null,
+    maxLength: schema.maxLength ?? FIELD_TYPES[kind].maxLength,
+    minimum: schema.minimum ?? null,
+    maximum: schema.maximum ?? null,
+  };
+}
+
+function refOf(ref: FieldSchema['x-ref']): FieldModel['ref'] {
+  return ref === undefined ? null : { to: typeof ref.to === 'string' ? [ref.to] : ref.to, as: ref.as ?? null, onDelete: ref.onDelete ?? 'restrict' };
 }
 
 /** A picklist's values; a path's state field without a value set of its own takes the path's states. */

@@ -2,7 +2,7 @@ import type { ErrorDetail } from '../errors.ts';
 import { metadataPointer, pointerToken } from '../metadata/kinds.ts';
 import { suggestion } from '../metadata/suggest.ts';
 import type { PathFile, PathTransition } from '../metadata/types.ts';
-import type { CheckAt } from './compile.ts';
+import { CALLER_VARIABLES, type CheckAt } from './check-at.ts';
 import { valueType } from './expr-schema.ts';
 import type { FieldModel, PathModel, TransitionModel } from './types.ts';
 
@@ -78,7 +78,7 @@ function compileTransition(
     return found ?? null;
   };
   const guards = (transition.guards ?? []).flatMap((guard, index) => {
-    const expression = checkAt(guard.assert, path.object, at(`/guards/${String(index)}/assert`), { kind: 'boolean' });
+    const expression = checkAt(guard.assert, path.object, at(`/guards/${String(index)}/assert`), { kind: 'boolean' }, CALLER_VARIABLES);
     return expression === null ? [] : [{ name: guard.name, expression, message: guard.message, fix: guard.fix ?? null }];
   });
   (transition.required ?? []).forEach((name, index) => field(name, `/required/${String(index)}`));
@@ -91,7 +91,7 @@ function compileTransition(
     const target = field(name, `/set${pointerToken(name)}`);
     if (target === null) return [];
     if (target.readOnly) errors.push({ pointer: at(`/set${pointerToken(name)}`), code: 'wrong_field', detail: `${name} is set by the platform.` });
-    const expression = checkAt(text, path.object, at(`/set${pointerToken(name)}`), valueType(target));
+    const expression = checkAt(text, path.object, at(`/set${pointerToken(name)}`), valueType(target), CALLER_VARIABLES);
     return expression === null ? [] : [[name, expression] as const];
   });
   return {

@@ -1,9 +1,8 @@
 import type { CalendarLookup, ExprSchema, FunctionTable, TypedExpression } from '../expression/types.ts';
+import type { FormFile, LayoutFile, ViewFile } from '../metadata/screen-types.ts';
 import type {
   CheckAnnotation,
-  FormFile,
   ImportMapFile,
-  LayoutFile,
   MailboxFile,
   MetadataSet,
   PathState,
@@ -11,7 +10,6 @@ import type {
   ReportFile,
   RuleFile,
   ValueSetFile,
-  ViewFile,
   ReferenceAnnotation,
   CalendarFile,
   PolicyFile,

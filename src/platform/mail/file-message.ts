@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
-import { compileJs } from '../expression/compile-js.ts';
+import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, ExprType } from '../expression/types.ts';
 import { fault } from '../fault.ts';
 import type { Expression } from '../metadata/scalars.ts';

@@ -54,7 +54,7 @@ describe('mail sender', () => {
     expect(new Set(sink.messages.map((message) => message.parsed.messageId))).to.deep.equal(new Set(ids.map((id) => `<${id}@plan.example>`)));
     expect(sink.messages.every((message) => message.to.length === 1 && message.from === 'network@plan.example')).to.equal(true);
     const [message] = sink.messages;
-    expect(message?.raw).to.match(/^From: "?Network Operations"? <network@plan\.example>\r?$/m).and.to.match(/^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r?$/m).and.to.match(/^List-Unsubscribe: <https:\/\/plan\.example\/portal\/unsubscribe\/[\w-]{43}>\r?$/m);
+    expect(message?.raw).to.match(/^From: "?Network Operations"? <network@plan\.example>\r?$/m).and.to.match(/^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r?$/m).and.to.match(/^List-Unsubscribe:\s+<https:\/\/plan\.example\/portal\/unsubscribe\/[\w-]{43}>\r?$/m);
     expect(message?.parsed.text).to.contain('HELLO ANN');
     expect((await sender.sendDue(desk.db)).sent).to.equal(0);
     expect(sink.messages).to.have.length(120);

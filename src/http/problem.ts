@@ -93,12 +93,31 @@ export function sendProblem(response: Response, error: AppError, requestId: stri
 /** The last middleware: every error of every route ends here, once. Unknown ones are logged with their stack, without data. */
 export function makeProblemHandler(log: Log): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
-    const error = toAppError(thrown);
     const requestId = requestIdOf(request);
-    if (STATUS[error.code] >= 500) log.error({ requestId, code: error.code, ...describeCause(error) }, 'A request failed.');
+    const error = noted(log, thrown, requestId);
     if (response.headersSent) next(thrown);
     else sendProblem(response, error, requestId);
   };
+}
+
+/** For pages that people read: the same, as a page. Callers who do not ask for HTML get the problem document. */
+export function makePageProblemHandler(log: Log, page: (title: string, message: string) => string): ErrorRequestHandler {
+  return (thrown: unknown, request, response, next) => {
+    if (response.headersSent || request.accepts('html') === false) {
+      next(thrown);
+      return;
+    }
+    const error = noted(log, thrown, requestIdOf(request));
+    const title = STATUS[error.code] >= 500 ? 'Something failed on our side' : ERRORS[error.code].title;
+    const message = ERRORS[error.code].public ? error.message : `Please try again in a moment. If you write to us, name this number: ${requestIdOf(request)}.`;
+    response.status(STATUS[error.code]).type('html').send(page(title, message));
+  };
+}
+
+function noted(log: Log, thrown: unknown, requestId: string): AppError {
+  const error = toAppError(thrown);
+  if (STATUS[error.code] >= 500) log.error({ requestId, code: error.code, ...describeCause(error) }, 'A request failed.');
+  return error;
 }
 
 /** Message and stack of the cause; the driver's messages are cut to what the server said, for the rest holds values. */

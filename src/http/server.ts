@@ -15,13 +15,14 @@ import type { RecordEngine } from '../platform/record/types.ts';
 import { fileRoutes } from './api/files.ts';
 import { modelRoutes } from './api/model.ts';
 import { recordRoutes } from './api/records.ts';
+import { reportRoutes } from './api/reports.ts';
 import { sessionRoutes } from './api/sessions.ts';
 import { userRoutes } from './api/users.ts';
 import { jsonBody } from './body.ts';
 import { makeCaller } from './caller.ts';
 import { consoleRoutes } from './console-files.ts';
 import { makeHealth } from './health.ts';
-import { makeProblemHandler } from './problem.ts';
+import { makePageProblemHandler, makeProblemHandler } from './problem.ts';
 import { makeRequestId } from './request-id.ts';
 
 export interface HttpDeps {
@@ -45,8 +46,8 @@ export interface HttpDeps {
   readonly consoleDirectory: string;
   /** More routes below /api/v1 for callers who signed in, each from its own module. */
   readonly moreApi?: readonly Router[];
-  /** Server-rendered pages below /portal. */
-  readonly portal?: Router;
+  /** Server-rendered pages below /portal, and the page that says what went wrong there. */
+  readonly portal?: { readonly routes: Router; readonly problemPage: (title: string, message: string) => string };
 }
 
 /** The whole web server as one express application; it opens no port by itself. */
@@ -73,13 +74,14 @@ export function makeHttp(deps: HttpDeps): Express {
   api.use(sessionRoutes({ ...deps, identity, secureCookies, surroundings }));
   api.use('/users', userRoutes({ ...deps, identity }));
   api.use(modelRoutes(deps));
+  api.use(reportRoutes(deps));
   api.use('/records', recordRoutes(deps));
   for (const more of deps.moreApi ?? []) api.use(more);
   app.use('/api/v1', api);
   app.use('/api', () => {
     throw new AppError('not_found', 'There is nothing at this address. GET /api/v1/openapi.json lists what there is.');
   });
-  if (deps.portal !== undefined) app.use('/portal', deps.portal);
+  if (deps.portal !== undefined) app.use('/portal', deps.portal.routes, makePageProblemHandler(deps.log, deps.portal.problemPage));
   app.use(consoleRoutes(deps.consoleDirectory));
   app.use(() => {
     throw new AppError('not_found', 'There is nothing at this address.');

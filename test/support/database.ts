@@ -4,8 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Knex } from 'knex';
 import { releaseIfUnused, startEmbedded } from '../../src/cli/embedded-postgres.ts';
+import { EXTENSIONS, metadataDirectories } from '../../src/extensions.ts';
+import { systemClock } from '../../src/platform/clock.ts';
 import { openDb } from '../../src/platform/db.ts';
+import { loadMetadata } from '../../src/platform/metadata/load.ts';
 import { migratePlatform } from '../../src/platform/schema/migrate.ts';
+import { makeModelStore } from '../../src/platform/schema/store.ts';
 import { ident, rows, run, sql } from '../../src/platform/sql.ts';
 
 /** A database of one test file's own. Call `drop` in `after`. */
@@ -25,11 +29,21 @@ const SERVER_FOLDER = 'credenza-test-server-';
 let server: Promise<string> | null = null;
 let embedded: { readonly directory: string; readonly stop: () => Promise<void> } | null = null;
 let emptyTemplate: Promise<string> | null = null;
+let shippedTemplate: Promise<string> | null = null;
 
 /** A new, empty database whose only content is the platform's own tables; cloned from a template made once a run. */
 export async function makeTestDatabase(options: { readonly poolSize?: number } = {}): Promise<TestDatabase> {
   emptyTemplate ??= makeTemplate('template', (db) => migratePlatform(db).then(() => undefined));
   return clone(await emptyTemplate, options.poolSize ?? 10);
+}
+
+/** As `makeTestDatabase`, with the shipped metadata applied. Make the Model's store with `EXTENSIONS` of `src/extensions.ts`. */
+export async function makeShippedDatabase(options: { readonly poolSize?: number } = {}): Promise<TestDatabase> {
+  shippedTemplate ??= makeTemplate('shipped', async (db) => {
+    await migratePlatform(db);
+    await makeModelStore({ db, clock: systemClock, extensions: EXTENSIONS }).apply(loadMetadata(metadataDirectories([])), 'system:test');
+  });
+  return clone(await shippedTemplate, options.poolSize ?? 10);
 }
 
 /** A new database with nothing in it, not even the platform's schema. */

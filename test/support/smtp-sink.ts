@@ -79,5 +79,12 @@ export async function makeSmtpSink(options: { readonly rules?: (recipient: strin
   server.listen(options.port ?? 0, '127.0.0.1');
   await once(server.server, 'listening');
   const { port } = server.server.address() as AddressInfo;
-  return { port, url: `smtp://127.0.0.1:${port}`, messages, dropped, connections: () => connections, close: () => new Promise((resolve) => server.close(resolve)) };
+  return {
+    port,
+    url: `smtp://127.0.0.1:${port}`,
+    messages,
+    dropped,
+    connections: () => connections,
+    close: () => new Promise((resolve) => server.close(resolve)),
+  };
 }

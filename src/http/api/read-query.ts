@@ -43,7 +43,12 @@ export const AGGREGATE_BODY = bodySchema<Omit<AggregateQuery, 'object'>>({
         type: 'object',
         additionalProperties: false,
         required: ['as', 'op'],
-        properties: { as: { type: 'string', pattern: '^[a-zA-Z]\\w{0,40}$' }, op: { enum: ['count', 'sum', 'min', 'max', 'avg'] }, field: { type: 'string' } },
+        properties: {
+          as: { type: 'string', pattern: '^[a-zA-Z]\\w{0,40}$' },
+          op: { enum: ['count', 'sum', 'min', 'max', 'avg', 'medianDays'] },
+          field: { type: 'string' },
+          since: { type: 'string' },
+        },
       },
     },
     limit: { type: 'integer' },

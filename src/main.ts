@@ -1,0 +1,244 @@
+import { randomBytes } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server } from 'node:http';
+import { join } from 'node:path';
+import type { Knex } from 'knex';
+import type { Config } from './config.ts';
+import { EXTENSIONS, metadataDirectories } from './extensions.ts';
+import { makeHttp } from './http/server.ts';
+import { makeRenderer } from './http/portal/render.ts';
+import { makePortalRoutes } from './http/portal/routes.ts';
+import type { CallContext, Cause, Principal } from './platform/access/types.ts';
+import { makeDeliveryTransition, platformActions } from './platform/automation/actions.ts';
+import { makeAutomation, type Automation } from './platform/automation/automation.ts';
+import { systemCall } from './platform/automation/call-context.ts';
+import { isSandbox } from './platform/automation/sandbox.sql.ts';
+import { systemClock, type Clock } from './platform/clock.ts';
+import { inTransaction, openDb } from './platform/db.ts';
+import { makeDocuments } from './platform/documents/documents.ts';
+import { AppError } from './platform/errors.ts';
+import { makeFileStore } from './platform/files/store.ts';
+import type { FileStore } from './platform/files/types.ts';
+import { makeForms } from './platform/forms/submissions.ts';
+import { makeSignIn, type SignIn } from './platform/identity/sign-in.ts';
+import { inviteFirstAdministrator } from './platform/identity/users.ts';
+import { uuidV7, type RandomBytes } from './platform/ids.ts';
+import { makeImporter, type Importer } from './platform/import/import.ts';
+import { makeWorker, type Worker } from './platform/jobs/worker.ts';
+import { makeLog, type Log } from './platform/log.ts';
+import { makeInboundMail, type InboundMail } from './platform/mail/inbound.ts';
+import { makeMailQueue } from './platform/mail/queue.ts';
+import { makeMailSender } from './platform/mail/sender.ts';
+import { makeUnsubscribe } from './platform/mail/suppression.ts';
+import { loadMetadata } from './platform/metadata/load.ts';
+import { policyLookup } from './platform/policies/policies.ts';
+import { makeReader, type Reader } from './platform/query/reader.ts';
+import { makeRecordEngine } from './platform/record/engine.ts';
+import { makeTransitionStates } from './platform/record/transition-states.sql.ts';
+import type { RecordEngine } from './platform/record/types.ts';
+import { packageRoot } from './platform/root.ts';
+import { migratePlatform } from './platform/schema/migrate.ts';
+import { makeModelStore, type ModelStore } from './platform/schema/store.ts';
+import type { ApplyResult } from './platform/schema/types.ts';
+
+export type AppConfig = Omit<Config, 'listing' | 'dataDirectory' | 'databaseUrl'> & { readonly databaseUrl: string };
+
+/** The outside world, for tests and simulations. */
+export interface AppOverrides {
+  readonly clock?: Clock;
+  readonly random?: RandomBytes;
+  readonly log?: Log;
+  /** A pool that is already open; `stop` then leaves it open. */
+  readonly db?: Knex;
+}
+
+/** The whole product on one database, wired by hand. Nothing runs before `start`. */
+export interface App {
+  readonly db: Knex;
+  readonly config: AppConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: ModelStore;
+  readonly engine: RecordEngine;
+  readonly reader: Reader;
+  readonly signIn: SignIn;
+  readonly files: FileStore;
+  readonly automation: Automation;
+  readonly worker: Worker;
+  readonly importer: Importer;
+  readonly inbound: InboundMail;
+  readonly publicUrl: () => string;
+  /** A call at this moment, on the current Model. */
+  contextFor(principal: Principal, cause: Cause): Promise<CallContext>;
+  /** Migrates the platform's tables and applies the shipped metadata with the configured packages. */
+  prepare(): Promise<{ readonly migrations: readonly string[]; readonly metadata: ApplyResult }>;
+  /** An address that makes the first administrator, while there is none. */
+  firstAdministratorLink(): Promise<string | null>;
+  start(parts: { readonly web: boolean; readonly work: boolean }): Promise<{ readonly url: string | null; readonly smtpPort: number | null }>;
+  /** Stops in good order: no new requests, work in hand done, connections closed. */
+  stop(): Promise<void>;
+}
+
+/** Wires the product. Nothing runs, and nothing is read from the database, before `prepare` or `start`. */
+export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
+  const clock = overrides.clock ?? systemClock;
+  const random = overrides.random ?? randomBytes;
+  const log = overrides.log ?? makeLog(config.logLevel);
+  const db = overrides.db ?? openDb({ url: config.databaseUrl, schema: config.schema, poolSize: config.poolSize, statementTimeoutMs: 30_000 });
+  const newId = (): string => uuidV7(clock.nowMs(), random);
+  let publicUrl = config.publicUrl.replace(/\/+$/, '');
+
+  const store = makeModelStore({ db, clock, extensions: EXTENSIONS, log });
+  const currentModel = (): ReturnType<ModelStore['current']> => store.current();
+  const reader = makeReader();
+  const engine = makeRecordEngine({ policies: policyLookup });
+  const files = makeFileStore({ newId });
+  const documents = makeDocuments({ plan: { name: config.planName, address: config.planAddress, phone: config.planPhone } });
+  const systemContext = async (cause?: Cause): Promise<CallContext> => systemCall(await store.current(), clock, random, 'mail', cause);
+  const mail = makeMailQueue({
+    newId,
+    random,
+    config: {
+      from: config.mailFrom,
+      domain: config.mailDomain,
+      publicUrl,
+      planName: config.planName,
+      planAddress: config.planAddress,
+      planPhone: config.planPhone,
+    },
+  });
+  const told = { engine, context: () => systemContext() };
+  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onBounce: makeDeliveryTransition(told, 'bounce') });
+  const unsubscribe = makeUnsubscribe({ clock, onUnsubscribe: makeDeliveryTransition(told, 'unsubscribe') });
+  const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });
+  const automation = makeAutomation({ currentModel, clock, random, engine, reader, mail, log, actions });
+  const sendMail = async (handle: Knex): Promise<number> => Object.values(await sender.sendDue(handle)).reduce((sum, count) => sum + count, 0);
+  const worker = makeWorker({ db, clock, log, handlers: [...automation.handlers, { name: 'mail', run: sendMail }] });
+  const inbound = makeInboundMail({ db, engine, reader, queue: mail, log, context: (cause) => systemContext(cause) });
+  const signIn = makeSignIn({ clock, random });
+  const forms = makeForms({ engine, reader, files });
+
+  const contextFor = async (principal: Principal, cause: Cause): Promise<CallContext> => ({
+    ...systemCall(await store.current(), clock, random, 'call', cause),
+    principal,
+  });
+
+  const render = makeRenderer({ planName: config.planName, planPhone: config.planPhone });
+  const routes = makePortalRoutes({
+    db,
+    engine,
+    reader,
+    files,
+    forms,
+    render,
+    secureCookies: publicUrl.startsWith('https:'),
+    contextFor: (principal, requestId) => contextFor(principal, { kind: 'request', requestId }),
+    unsubscribe: (token) =>
+      unsubscribe.unsubscribe(db, token).then(
+        () => true,
+        (error: unknown) => {
+          if (error instanceof AppError && error.code === 'not_found') return false;
+          throw error;
+        },
+      ),
+  });
+  const web = makeHttp({
+    db,
+    clock,
+    newId,
+    random,
+    log,
+    currentModel,
+    reader,
+    engine,
+    transitionStates: makeTransitionStates(policyLookup),
+    signIn,
+    files,
+    portal: { routes, problemPage: (title, message) => render('message', { title, message, action: null, actionLabel: null }) },
+    publicUrl: () => publicUrl,
+    sendsMail: config.smtpUrl !== null,
+    isSandbox: () => isSandbox(db),
+    consoleDirectory: join(packageRoot(), 'dist', 'console'),
+  });
+  let server: Server | null = null;
+
+  return {
+    db,
+    config,
+    clock,
+    log,
+    store,
+    engine,
+    reader,
+    signIn,
+    files,
+    automation,
+    worker,
+    importer: makeImporter({ engine }),
+    inbound,
+    publicUrl: () => publicUrl,
+    contextFor,
+    async prepare() {
+      const { applied } = await migratePlatform(db);
+      const metadata = await store.apply(loadMetadata(metadataDirectories(config.packages)), 'system:start');
+      return { migrations: applied, metadata };
+    },
+    async firstAdministratorLink() {
+      const secret = await inTransaction(db, (tx) => inviteFirstAdministrator(tx, { clock, random }, `administrator@${config.mailDomain}`));
+      return secret === null ? null : `${publicUrl}/invitation/${secret}`;
+    },
+    async start(parts) {
+      let url: string | null = null;
+      if (parts.web) {
+        server = createServer(web);
+        const port = await listen(server, config.port, config.host);
+        url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${String(port)}`;
+        if (config.port === 0 && config.publicUrl.endsWith(':0')) publicUrl = url;
+      }
+      let smtpPort: number | null = null;
+      if (parts.work) {
+        worker.start();
+        if (config.smtpListenPort !== null) smtpPort = (await inbound.listen(config.smtpListenPort, config.host)).port;
+      }
+      return { url, smtpPort };
+    },
+    async stop() {
+      if (server !== null) await close(server);
+      await inbound.close();
+      await worker.stop();
+      sender.close();
+      documents.close();
+      if (overrides.db === undefined) await db.destroy();
+    },
+  };
+}
+
+function listen(server: Server, port: number, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken =
+        error.code === 'EADDRINUSE' ? `Port ${String(port)} on ${host} is taken; stop what uses it or set PORT to another (0 takes any free one).` : null;
+      reject(
+        new AppError('config_invalid', taken ?? `The web server cannot listen on ${host}:${String(port)}: ${error.message}. Check HOST and PORT.`, {
+          cause: error,
+        }),
+      );
+    });
+    server.listen(port, host, () => {
+      const address: AddressInfo | string | null = server.address();
+      resolve(typeof address === 'object' && address !== null ? address.port : port);
+    });
+  });
+}
+
+/** Ends idle connections at once and gives the others ten seconds. */
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), 10_000);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,110 @@
+import type { Knex } from 'knex';
+import { freezeReport } from '../analytics/frozen.sql.ts';
+import { runReport } from '../analytics/reports.ts';
+import type { CallContext } from '../access/types.ts';
+import type { Documents } from '../documents/documents.ts';
+import { AppError } from '../errors.ts';
+import type { FileStore } from '../files/types.ts';
+import { createPortalLink } from '../identity/portal-links.ts';
+import type { RandomBytes } from '../ids.ts';
+import type { DeliverySummary } from '../mail/mail.sql.ts';
+import type { Reader } from '../query/reader.ts';
+import type { RecordEngine } from '../record/types.ts';
+import { makeEvaluator } from './evaluate.ts';
+import { mailData } from './mail-data.ts';
+import { loadRows } from './records.sql.ts';
+import type { RuleAction, RuleRecord } from './types.ts';
+
+export interface ActionDeps {
+  readonly engine: RecordEngine;
+  readonly reader: Reader;
+  readonly files: FileStore;
+  readonly documents: Documents;
+  readonly random: RandomBytes;
+  readonly publicUrl: () => string;
+}
+
+type Input = Readonly<Record<string, unknown>>;
+
+/** The actions of the platform that rules may name; modules add their own. */
+export function platformActions(deps: ActionDeps): ReadonlyMap<string, RuleAction> {
+  return new Map<string, RuleAction>([
+    ['portal-link', (tx, context, input, record) => portalLink(deps, tx, context, input, aRecord(record, 'portal-link'))],
+    ['render-document', (tx, context, input, record) => renderDocument(deps, tx, context, input, aRecord(record, 'render-document'))],
+    ['freeze-report', (tx, context, input) => freeze(deps, tx, context, input)],
+  ]);
+}
+
+/** A personal link to the record; `link` is for the mails of the same run and stored nowhere. */
+async function portalLink(deps: ActionDeps, tx: Knex.Transaction, context: CallContext, input: Input, record: RuleRecord): Promise<Input> {
+  const made = await createPortalLink(
+    tx,
+    context,
+    {
+      object: record.object,
+      recordId: record.id,
+      purpose: text(input, 'purpose', 'portal-link'),
+      permissionSet: text(input, 'permissionSet', 'portal-link'),
+      days: count(input, 'days', 'portal-link'),
+    },
+    deps.random,
+  );
+  return { link: `${deps.publicUrl()}/portal/start/${made.secret}`, linkExpiresAt: made.expiresAt };
+}
+
+/** Renders a template to a PDF and keeps file and hash in two fields of the record. */
+async function renderDocument(deps: ActionDeps, tx: Knex.Transaction, context: CallContext, input: Input, record: RuleRecord): Promise<void> {
+  const template = text(input, 'template', 'render-document');
+  const data = await mailData(tx, context, template, record, {}, new Map(), makeEvaluator(tx, context));
+  const rendered = await deps.documents.renderDocument({ template, data: { ...data, this: data }, model: context.model, now: context.now });
+  const by = context.principal.kind === 'system' ? `system:${context.principal.name}` : context.principal.kind;
+  const file = { name: `${rendered.title}.pdf`, mediaType: 'application/pdf', bytes: rendered.pdf, by, at: context.now };
+  const stored = await deps.files.put(tx, file);
+  const values = { [text(input, 'fileField', 'render-document')]: stored.id, [text(input, 'hashField', 'render-document')]: rendered.sha256 };
+  await deps.engine.write(tx, context, record.object, [{ kind: 'update', id: record.id, values }], { asSystem: true });
+}
+
+/** Keeps a report as it stands today; the same day again changes nothing. */
+async function freeze(deps: ActionDeps, tx: Knex.Transaction, context: CallContext, input: Input): Promise<void> {
+  const report = await runReport(deps.reader, tx, context, text(input, 'report', 'freeze-report'));
+  const period = typeof input['period'] === 'string' ? input['period'] : context.today;
+  await freezeReport(tx, { id: context.newId(), report, period, at: context.now });
+}
+
+/**
+ * What happened to a mail, told to the record that it was about: if its path has a transition of this name that begins
+ * where the record stands, it is taken.
+ */
+export function makeDeliveryTransition(
+  deps: { readonly engine: RecordEngine; readonly context: (db: Knex) => Promise<CallContext> },
+  transition: 'bounce' | 'unsubscribe',
+) {
+  return async (tx: Knex.Transaction, delivery: DeliverySummary): Promise<void> => {
+    if (delivery.about === null) return;
+    const context = await deps.context(tx);
+    const object = context.model.objects.get(delivery.about.object);
+    const found = object?.path?.transitions.get(transition);
+    if (object?.path === null || object?.path === undefined || found === undefined) return;
+    const row = (await loadRows(tx, context.model, object.name, [delivery.about.id])).get(delivery.about.id);
+    const state = row?.[object.path.field];
+    if (typeof state !== 'string' || !found.from.includes(state)) return;
+    await deps.engine.write(tx, context, object.name, [{ kind: 'transition', id: delivery.about.id, transition }], { asSystem: true });
+  };
+}
+
+function aRecord(record: RuleRecord | null, action: string): RuleRecord {
+  if (record === null) throw new AppError('rule_failed', `The action ${action} needs a record.`);
+  return record;
+}
+
+function text(input: Input, name: string, action: string): string {
+  const value = input[name];
+  if (typeof value !== 'string' || value === '') throw new AppError('rule_failed', `The action ${action} needs "${name}" as text.`);
+  return value;
+}
+
+function count(input: Input, name: string, action: string): number {
+  const value = Number(input[name]);
+  if (!Number.isInteger(value) || value < 1) throw new AppError('rule_failed', `The action ${action} needs "${name}" as a whole number above 0.`);
+  return value;
+}

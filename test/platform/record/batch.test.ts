@@ -5,6 +5,7 @@ import { inTransaction } from '../../../src/platform/db.ts';
 import { ident, rows, sql } from '../../../src/platform/sql.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
 import type { WriteItem, WriteOptions } from '../../../src/platform/record/types.ts';
+import { untilBlocked } from './fixtures/blocked.ts';
 import { addPeople, contextOf, makeLibrary, SYSTEM, type Library } from './fixtures/library.ts';
 import { pointers, refused } from './fixtures/refused.ts';
 
@@ -132,13 +133,7 @@ describe('record engine: batches and concurrency', () => {
     await inserted;
     const items = Array.from({ length: 7 }, (_, index): WriteItem => ({ kind: 'create', values: { name: `Late ${index}` } }));
     const writing = write('Shelf', items, { mode: 'each' });
-    for (;;) {
-      const [waiting] = await rows(
-        library.db,
-        sql`select count(*)::int as n from pg_locks where not granted and pid in (select pid from pg_stat_activity where datname = current_database())`,
-      );
-      if (Number(waiting?.['n']) > 0) break;
-    }
+    await untilBlocked(library.db);
     release();
     await other;
     expect((await writing).map((outcome) => (outcome.ok ? 'ok' : `${outcome.index} ${outcome.code}`))).to.deep.equal([

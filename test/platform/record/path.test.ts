@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { inTransaction } from '../../../src/platform/db.ts';
 import { rows, sql } from '../../../src/platform/sql.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
+import { untilBlocked } from './fixtures/blocked.ts';
 import { addPeople, contextOf, makeLibrary, NOW, SYSTEM, type Library } from './fixtures/library.ts';
 import { pointers, refused } from './fixtures/refused.ts';
 
@@ -123,13 +124,7 @@ describe('record engine: paths', () => {
     await moved;
     let isDone = false;
     const undoing = engine.writeOne(library.db, clerk(), 'Note', { kind: 'update', id: note, version: 1, values: { done: false } }).then(() => (isDone = true));
-    for (;;) {
-      const [waiting] = await rows(
-        library.db,
-        sql`select count(*)::int as n from pg_locks where not granted and pid in (select pid from pg_stat_activity where datname = current_database())`,
-      );
-      if (Number(waiting?.['n']) > 0) break;
-    }
+    await untilBlocked(library.db);
     expect(isDone).to.equal(false);
     release();
     await Promise.all([moving, undoing]);

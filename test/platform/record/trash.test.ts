@@ -3,6 +3,7 @@ import { inTransaction } from '../../../src/platform/db.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import { rows, sql } from '../../../src/platform/sql.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
+import { untilBlocked } from './fixtures/blocked.ts';
 import { addPeople, contextOf, makeLibrary, sideCounts, type Library } from './fixtures/library.ts';
 import { refused } from './fixtures/refused.ts';
 
@@ -89,13 +90,7 @@ describe('record engine: trash and references', () => {
     await inTransaction(library.db, async (tx) => {
       await engine.write(tx, clerk(), 'Book', [{ kind: 'create', values: { title: 'Not yet committed', shelf } }]);
       trashing = refused(trash('Shelf', shelf));
-      for (;;) {
-        const [waiting] = await rows(
-          library.db,
-          sql`select count(*)::int as n from pg_locks where not granted and pid in (select pid from pg_stat_activity where datname = current_database())`,
-        );
-        if (Number(waiting?.['n']) > 0) return;
-      }
+      await untilBlocked(library.db);
     });
     expect(await trashing).to.include({ code: 'conflict_reference' });
   });

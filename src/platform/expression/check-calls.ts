@@ -55,7 +55,12 @@ function checkAll(scope: Scope, args: readonly ASTNode[]): readonly Expr[] {
 function accepts(entry: FunctionEntry, args: readonly Expr[]): boolean {
   const least = entry.parameters.length - (entry.optional ?? 0);
   if (args.length < least || args.length > entry.parameters.length) return false;
-  return args.every((arg, index) => fits(arg.type, entry.parameters[index] ?? 'null'));
+  return args.every((arg, index) => fits(arg.type, entry.parameters[index] ?? 'null') && isListFor(entry, arg.type));
+}
+
+/** Of lists, `size` takes any; the other functions take lists of text. */
+function isListFor(entry: FunctionEntry, type: ExprType): boolean {
+  return type.kind !== 'list' || entry.name === 'size' || type.of.kind === 'text' || type.of.kind === 'null';
 }
 
 /** How a function is called, for messages. */

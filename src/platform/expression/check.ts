@@ -169,7 +169,9 @@ function checkMember(scope: Scope, of: Expr, name: string, span: Span): Expr {
   return fail(scope, span, { code: 'type', detail: `A ${typeName(of.type)} has no parts, so '.${name}' cannot follow it.` });
 }
 
-function checkList(scope: Scope, items: readonly Expr[], span: Span): Expr {
+function checkList(scope: Scope, given: readonly Expr[], span: Span): Expr {
+  const id = given.find((item) => valueType(item.type).kind === 'uuid');
+  const items = id === undefined ? given : given.map((item) => checkIdLiteral(scope, id.type, item));
   let of: ExprType = { kind: 'null' };
   for (const item of items) {
     const next = unify(of, item.type);

@@ -8,7 +8,7 @@ import { SQL_FORMS, type SqlForms } from './sql-forms.sql.ts';
 import { comparedNumberSql, constantSql, sqlTypeOf } from './sql-values.sql.ts';
 import { compileTree } from './to-js.ts';
 import { treeOf, type Expr, type RecordExpr } from './tree.ts';
-import { valueType } from './type-rules.ts';
+import { simpleType, valueType } from './type-rules.ts';
 import type { EvalContext, ExprSchema, ExprType, ExprValue, SqlContext, TypedExpression } from './types.ts';
 
 export interface SqlOptions {
@@ -165,12 +165,10 @@ function value(node: Expr, target: Target, place: Place): Sql {
     case 'coalesce':
       return sql`coalesce(${joinSql(node.items.map((item) => value(item, target, place)))})`;
     case 'call': {
-      const form = target.schema.functions.get(node.entry)?.toSql;
-      if (form === undefined) throw new RangeError(`${node.entry} has no SQL form`);
-      return sql`(${form(
-        node.args.map((arg) => value(arg, target, place)),
-        target.context,
-      )})`;
+      const entry = target.schema.functions.get(node.entry);
+      if (entry?.toSql === undefined) throw new RangeError(`${node.entry} has no SQL form`);
+      const args = node.args.map((arg, index) => asText(value(arg, target, place), arg.type, simpleType(entry.parameters[index] ?? 'null')));
+      return sql`(${entry.toSql(args, target.context)})`;
     }
     case 'aggregate':
       return aggregate(node, target, place);
@@ -289,7 +287,8 @@ function membership(node: Extract<Expr, { kind: 'in' }>, target: Target, place: 
     const constant = isConstantTree(list, target.schema) ? target.constant(list) : undefined;
     if (constant === undefined) {
       const values = value(list, target, place);
-      return target.forms.isIn(shown, isTextList ? sql`${values}::text[]` : values);
+      // The cast also keeps a sub-select from being read as ANY over its rows.
+      return target.forms.isIn(shown, sql`(${values})::${keyword(isTextList ? 'text[]' : sqlTypeOf(list.type))}`);
     }
     const known = Array.isArray(constant) ? constant.filter((item) => item !== null) : [];
     const isNumbers = needle.kind === 'field' && of.kind === 'number';
@@ -307,15 +306,16 @@ function aggregate(node: Extract<Expr, { kind: 'aggregate' }>, target: Target, p
   if (node.operator === 'all')
     return node.filter === null ? keyword('true') : sql`not exists (select 1 ${live} and ${target.forms.not(predicate(node.filter, target, inner))})`;
   if (node.value === null) return sql`(select count(*)::numeric ${filtered})`;
-  const each = value(node.value, target, inner);
+  // Over a sub-select, for PostgreSQL gives an aggregate of outer columns alone to the outer query.
+  const values = sql`from (select ${value(node.value, target, inner)} as v ${filtered}) as _g`;
   switch (node.operator) {
     case 'sum':
-      return boundedSql(sql`(select coalesce(sum(${each}), 0) ${filtered})`);
+      return boundedSql(sql`(select coalesce(sum(_g.v), 0) ${values})`);
     case 'min':
-      return sql`(select min(${each}) ${filtered})`;
+      return sql`(select min(_g.v) ${values})`;
     case 'max':
-      return sql`(select max(${each}) ${filtered})`;
+      return sql`(select max(_g.v) ${values})`;
     default:
-      return sql`(select ${divideSql(boundedSql(sql`_g.total`), sql`_g.number`)} from (select sum(${each}) as total, count(${each})::numeric as number ${filtered}) as _g)`;
+      return sql`(select ${divideSql(boundedSql(sql`_h.total`), sql`_h.number`)} from (select sum(_g.v) as total, count(_g.v)::numeric as number ${values}) as _h)`;
   }
 }

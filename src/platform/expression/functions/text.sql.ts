@@ -174,7 +174,7 @@ export const TEXT_FUNCTIONS: readonly (readonly [string, FunctionEntry])[] = [
       toSql: ([text, from, to]) =>
         letSql(
           { v: text ?? sql`null`, f: from ?? sql`null`, t: to ?? sql`null` },
-          sql`case when _l.f = '' and _l.t is not null then _l.v when length(_l.v) + (length(_l.v) - length(replace(_l.v, _l.f, ''))) / length(_l.f) * (length(_l.t) - length(_l.f)) <= ${MAX_TEXT}::integer then replace(_l.v, _l.f, _l.t) end`,
+          sql`case when _l.f = '' and _l.t is not null then _l.v when length(_l.v) + (length(_l.v) - length(replace(_l.v, _l.f, ''))) / nullif(length(_l.f), 0) * (length(_l.t) - length(_l.f)) <= ${MAX_TEXT}::integer then replace(_l.v, _l.f, _l.t) end`,
         ),
     },
   ],

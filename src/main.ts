@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Knex } from 'knex';
 import type { Config } from './config.ts';
 import { EXTENSIONS, metadataDirectories } from './extensions.ts';
+import { formRoutes } from './http/api/forms.ts';
 import { makeHttp } from './http/server.ts';
 import { makeRenderer } from './http/portal/render.ts';
 import { makePortalRoutes } from './http/portal/routes.ts';
@@ -12,7 +13,7 @@ import type { CallContext, Cause, Principal } from './platform/access/types.ts';
 import { makeDeliveryTransition, platformActions } from './platform/automation/actions.ts';
 import { makeAutomation, type Automation } from './platform/automation/automation.ts';
 import { systemCall } from './platform/automation/call-context.ts';
-import { isSandbox } from './platform/automation/sandbox.sql.ts';
+
 import { systemClock, type Clock } from './platform/clock.ts';
 import { inTransaction, openDb } from './platform/db.ts';
 import { makeDocuments } from './platform/documents/documents.ts';
@@ -27,6 +28,7 @@ import { makeImporter, type Importer } from './platform/import/import.ts';
 import { makeWorker, type Worker } from './platform/jobs/worker.ts';
 import { makeLog, type Log } from './platform/log.ts';
 import { makeInboundMail, type InboundMail } from './platform/mail/inbound.ts';
+import { isSandbox } from './platform/mail/mail.sql.ts';
 import { makeMailQueue } from './platform/mail/queue.ts';
 import { makeMailSender } from './platform/mail/sender.ts';
 import { makeUnsubscribe } from './platform/mail/suppression.ts';
@@ -154,6 +156,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     transitionStates: makeTransitionStates(policyLookup),
     signIn,
     files,
+    moreApi: [formRoutes({ db, clock, newId, currentModel, engine, reader, files, forms })],
     portal: { routes, problemPage: (title, message) => render('message', { title, message, action: null, actionLabel: null }) },
     publicUrl: () => publicUrl,
     sendsMail: config.smtpUrl !== null,

@@ -1,0 +1,129 @@
+import { Router } from 'express';
+import { rightsFor } from '../../platform/access/rights.ts';
+import type { CallContext } from '../../platform/access/types.ts';
+import { AppError } from '../../platform/errors.ts';
+import { formOf } from '../../platform/forms/pages.ts';
+import { signDocument, signingForm } from '../../platform/forms/signing.ts';
+import type { Forms, FormsDeps, OpenForm } from '../../platform/forms/submissions.ts';
+import type { TypedFields } from '../../platform/forms/types.ts';
+import { bodySchema, readBody } from '../body.ts';
+import { handle, param, type CallDeps } from '../call.ts';
+
+export interface FormRouteDeps extends CallDeps, FormsDeps {
+  readonly forms: Forms;
+}
+
+const TYPED = { type: 'object', additionalProperties: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] } } as const;
+
+/** Bodies of these routes; the OpenAPI document shows the same schemas. */
+export const FORM_BODIES = {
+  page: bodySchema<{ readonly fields?: TypedFields; readonly repeats?: Readonly<Record<string, readonly TypedFields[]>>; readonly leave?: boolean }>({
+    type: 'object',
+    additionalProperties: false,
+    properties: { fields: TYPED, repeats: { type: 'object', additionalProperties: { type: 'array', items: TYPED } }, leave: { type: 'boolean' } },
+  }),
+  submit: bodySchema<{ readonly attestation?: string }>({
+    type: 'object',
+    additionalProperties: false,
+    properties: { attestation: { type: 'string', maxLength: 200 } },
+  }),
+  sign: bodySchema<{ readonly name: string; readonly title?: string; readonly consent: boolean; readonly seenHash: string | null }>({
+    type: 'object',
+    additionalProperties: false,
+    required: ['name', 'consent', 'seenHash'],
+    properties: {
+      name: { type: 'string', maxLength: 200 },
+      title: { type: 'string', maxLength: 200 },
+      consent: { type: 'boolean' },
+      seenHash: { type: ['string', 'null'], maxLength: 200 },
+    },
+  }),
+};
+
+function shape(opened: OpenForm): unknown {
+  const { submission, pages, errors, editable } = opened;
+  const { id, form, recordId, state, version, visited, lastPage, updatedAt, submittedAt } = submission;
+  return { id, form, object: submission.object, recordId, state, version, visited, lastPage, updatedAt, submittedAt, editable, pages, errors };
+}
+
+/** Staff fill or sign a form on somebody's behalf only where they may change its record. */
+function requireUpdate(context: CallContext, form: string): void {
+  const { object } = formOf(context.model, form);
+  if (!rightsFor(context, object.name).canUpdate) throw new AppError('forbidden', `You may not change ${object.plural}.`);
+}
+
+/** Generated forms: their description, drafts that accept anything, submission that validates, and signing for the plan. */
+export function formRoutes(deps: FormRouteDeps): Router {
+  const router = Router({ caseSensitive: true });
+  router.get(
+    '/forms/:form',
+    handle(deps, ({ request, context }) => {
+      const { form, object } = formOf(context.model, param(request, 'form'));
+      if (!rightsFor(context, object.name).canRead) throw new AppError('not_found', `There is no form named "${form.name}".`);
+      return Promise.resolve({ body: { data: form } });
+    }),
+  );
+  router.get(
+    '/submissions/:form/:record',
+    handle(deps, async ({ request, db, context }) => {
+      requireUpdate(context, param(request, 'form'));
+      return { body: { data: shape(await deps.forms.open(db, context, param(request, 'form'), param(request, 'record'))) } };
+    }),
+  );
+  router.patch(
+    '/submissions/:form/:record/pages/:page',
+    handle(deps, async ({ request, db, context }) => {
+      requireUpdate(context, param(request, 'form'));
+      const { fields, repeats, leave } = readBody(request, FORM_BODIES.page);
+      const input = { fields: fields ?? {}, repeats: repeats ?? {} };
+      return {
+        body: {
+          data: shape(await deps.forms.savePage(db, context, param(request, 'form'), param(request, 'record'), param(request, 'page'), input, leave === true)),
+        },
+      };
+    }),
+  );
+  router.post(
+    '/submissions/:form/:record/submit',
+    handle(deps, async ({ request, db, context }) => {
+      requireUpdate(context, param(request, 'form'));
+      const { attestation } = readBody(request, FORM_BODIES.submit);
+      return { body: { data: shape(await deps.forms.submit(db, context, param(request, 'form'), param(request, 'record'), attestation ?? '')) } };
+    }),
+  );
+  router.get(
+    '/forms/:form/signing/:record',
+    handle(deps, async ({ request, db, context }) => {
+      const { form, signing } = signingForm(context, param(request, 'form'));
+      const record = await deps.reader.get(db, context, form.object, param(request, 'record'));
+      const path = context.model.objects.get(form.object)?.path;
+      const transition = path?.transitions.get(signing.transitions.staff ?? '');
+      const state = path === undefined || path === null ? undefined : record[path.field];
+      const mayMove = transition !== undefined && rightsFor(context, form.object).transitions.has(transition.name);
+      const canSign = mayMove && typeof state === 'string' && transition.from.includes(state);
+      const part = (field: string): unknown => record[field] ?? null;
+      return {
+        body: { data: { consent: signing.consent, fileId: part(signing.document), hash: part(signing.hash), version: part(signing.version), canSign } },
+      };
+    }),
+  );
+  router.post(
+    '/forms/:form/signing/:record',
+    handle(deps, async ({ request, db, context }) => {
+      const { form, signing } = signingForm(context, param(request, 'form'));
+      if (!rightsFor(context, form.object).transitions.has(signing.transitions.staff ?? ''))
+        throw new AppError('forbidden', 'You may not sign this for the plan.');
+      const { name, title, consent, seenHash } = readBody(request, FORM_BODIES.sign);
+      const evidence = { address: request.ip ?? '', userAgent: request.get('user-agent') ?? '', party: 'staff' as const };
+      const record = await signDocument(deps, db, context, form.name, param(request, 'record'), {
+        name,
+        title: title ?? '',
+        consent,
+        seenHash: seenHash ?? '',
+        ...evidence,
+      });
+      return { body: { data: record }, version: record.version };
+    }),
+  );
+  return router;
+}

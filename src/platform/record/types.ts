@@ -6,8 +6,19 @@ import type { RecordData } from '../query/types.ts';
 /** One write. A batch holds writes of one object; a single record is a batch of one. */
 export type WriteItem =
   | { readonly kind: 'create'; readonly values: Readonly<Record<string, unknown>>; readonly id?: string }
-  | { readonly kind: 'update'; readonly id: string; /** Absent only for system callers (last write wins under lock). */ readonly version?: number; readonly values: Readonly<Record<string, unknown>> }
-  | { readonly kind: 'transition'; readonly id: string; readonly version?: number; readonly transition: string; readonly values?: Readonly<Record<string, unknown>> }
+  | {
+      readonly kind: 'update';
+      readonly id: string;
+      /** Absent only for system callers (last write wins under lock). */ readonly version?: number;
+      readonly values: Readonly<Record<string, unknown>>;
+    }
+  | {
+      readonly kind: 'transition';
+      readonly id: string;
+      readonly version?: number;
+      readonly transition: string;
+      readonly values?: Readonly<Record<string, unknown>>;
+    }
   | { readonly kind: 'delete'; readonly id: string; readonly version?: number }
   | { readonly kind: 'restore'; readonly id: string; readonly version?: number };
 
@@ -44,5 +55,10 @@ export interface RecordChange {
 export interface RecordEngine {
   write(tx: Knex.Transaction, context: CallContext, object: string, items: readonly WriteItem[], options?: WriteOptions): Promise<readonly WriteOutcome[]>;
   /** Opens a transaction, writes one item, and answers the record as the caller may read it. Throws AppError. */
-  writeOne(db: Knex, context: CallContext, object: string, item: WriteItem): Promise<{ readonly record: RecordData | null; readonly id: string; readonly version: number }>;
+  writeOne(
+    db: Knex,
+    context: CallContext,
+    object: string,
+    item: WriteItem,
+  ): Promise<{ readonly record: RecordData | null; readonly id: string; readonly version: number }>;
 }

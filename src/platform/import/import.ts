@@ -192,7 +192,13 @@ export function makeImporter(deps: { readonly engine: RecordEngine }): Importer 
         throw new AppError('forbidden', `Importing ${rights.object.plural} needs the right to create and to change them.`);
       const delimiter = request.delimiter ?? (request.map === null ? undefined : context.model.imports.get(request.map)?.delimiter) ?? ',';
       const file = await readCsv(request.content, delimiter);
-      const mapper = request.map === null ? bindByName(context, request.object, file.header) : bindMap(context, request.map, request.object, file.header);
+      let mapper: RowMapper;
+      try {
+        mapper = request.map === null ? bindByName(context, request.object, file.header) : bindMap(context, request.map, request.object, file.header);
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
       const jobId = context.newId();
       const call: CallContext = { ...context, cause: { kind: 'import', job: jobId } };
       const { principal } = context;
@@ -238,6 +244,7 @@ export function makeImporter(deps: { readonly engine: RecordEngine }): Importer 
         await finishJob(db, jobId, 'failed', counts, context.now);
         throw error;
       } finally {
+        await file.close();
         await dropStaging(db, jobId);
       }
       return counts;

@@ -25,6 +25,8 @@ function isCsvError(error: unknown): error is CsvError {
 export interface CsvFile {
   readonly header: readonly string[];
   readonly rows: AsyncIterable<StagedRow>;
+  /** Ends reading early; call it whatever happens. */
+  close(): Promise<void>;
 }
 
 /**
@@ -32,8 +34,21 @@ export interface CsvFile {
  * @throws AppError bad_request for an empty file or a quote that never ends, with the line
  */
 export async function readCsv(stream: Readable, delimiter: string): Promise<CsvFile> {
-  const parser = stream.pipe(parse({ bom: true, delimiter, info: true, relax_column_count: true, skip_empty_lines: true, max_record_size: 16 * MAX_CELL }));
+  const parser = stream.pipe(
+    parse({
+      bom: true,
+      delimiter,
+      info: true,
+      relax_column_count: true,
+      skip_empty_lines: true,
+      record_delimiter: ['\r\n', '\n', '\r'],
+      max_record_size: 16 * MAX_CELL,
+    }),
+  );
   stream.on('error', (error) => parser.destroy(error));
+  parser.on('close', () => stream.destroy());
+  // Whoever reads the rows gets the error from the iterator; one that comes after reading ended early concerns nobody.
+  parser.on('error', () => stream.destroy());
   const iterator = parser[Symbol.asyncIterator]();
   const next = async (): Promise<Parsed | null> => {
     try {
@@ -64,5 +79,11 @@ export async function readCsv(stream: Readable, delimiter: string): Promise<CsvF
       line = row.info.lines + 1;
     }
   }
-  return { header, rows: body() };
+  return {
+    header,
+    rows: body(),
+    close: async () => {
+      await iterator.return?.();
+    },
+  };
 }

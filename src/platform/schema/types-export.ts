@@ -8,7 +8,7 @@ export async function emitTypes(model: Model): Promise<string> {
   for (const object of model.objects.values()) {
     // The library's own schema type is narrower than what plain data can show; it takes any JSON Schema.
     const schema = structuredClone(apiSchema(object)) as Parameters<typeof compile>[0];
-    parts.push(await compile(schema, object.name, { bannerComment: '', format: false, additionalProperties: false, strictIndexSignatures: true }));
+    parts.push(await compile(schema, object.name, { bannerComment: '', format: true, additionalProperties: false, strictIndexSignatures: true }));
   }
   return [`/* Made by \`credenza types\` from version ${String(model.version)} of the metadata. Do not edit. */`, ...parts.map((part) => part.trim()), ''].join(
     '\n\n',

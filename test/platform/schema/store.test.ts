@@ -300,7 +300,7 @@ describe('model store', () => {
           await own.drop();
         }
       }),
-      { numRuns: 12 },
+      { numRuns: 8 },
     );
   });
 });

@@ -13,7 +13,6 @@ import type { CallContext, Cause, Principal } from './platform/access/types.ts';
 import { makeDeliveryTransition, platformActions } from './platform/automation/actions.ts';
 import { makeAutomation, type Automation } from './platform/automation/automation.ts';
 import { systemCall } from './platform/automation/call-context.ts';
-
 import { systemClock, type Clock } from './platform/clock.ts';
 import { inTransaction, openDb } from './platform/db.ts';
 import { makeDocuments } from './platform/documents/documents.ts';

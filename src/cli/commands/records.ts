@@ -1,0 +1,228 @@
+import { createReadStream, createWriteStream, existsSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { AppError } from '../../platform/errors.ts';
+import { readRights } from '../../platform/access/rights.ts';
+import { didYouMean } from '../../platform/expression/suggest.ts';
+import type { Model } from '../../platform/model/types.ts';
+import type { ReadQuery } from '../../platform/query/types.ts';
+import type { App } from '../../main.ts';
+import { JSON_OPTION, UsageError, type Call, type Command, type Io } from '../command.ts';
+import { commandContext, withApp } from '../open-app.ts';
+import { cellText, csvLine, printJson, printTable } from '../print.ts';
+
+const FILTER = { value: 'CEL', help: 'Only records that fit, as "status == \'active\'".' };
+const FIELDS = { value: 'a,b', help: 'Only these fields.' };
+
+export const RECORD_COMMANDS: readonly Command[] = [
+  {
+    name: 'import',
+    summary: 'Imports a CSV file; rejected rows are told with line, column and reason.',
+    usage: 'OBJECT FILE',
+    example: 'npx credenza import Lead providers.csv --map nppes --errors rejected.csv',
+    positionals: [2, 2],
+    options: {
+      map: { value: 'NAME', help: 'A named import map; default: columns by field name.' },
+      'dry-run': { help: 'Check every row and write nothing.' },
+      errors: { value: 'FILE', help: 'Where rejected rows go, as CSV with their reasons.' },
+      rules: { value: 'all|none', help: 'Whether rules see what was written (default: all).' },
+      json: JSON_OPTION,
+    },
+    run: (call) => withApp(call, (app) => importFile(call, app)),
+  },
+  {
+    name: 'export',
+    summary: 'Streams all records of an object.',
+    usage: 'OBJECT',
+    example: 'npx credenza export Provider --filter "status == \'active\'" --format csv > providers.csv',
+    positionals: [1, 1],
+    options: { filter: FILTER, fields: FIELDS, format: { value: 'csv|ndjson', help: 'Default: csv.' } },
+    run: (call) => withApp(call, (app) => exportRecords(call, app)),
+  },
+  {
+    name: 'list',
+    summary: 'Lists records of an object.',
+    usage: 'OBJECT',
+    example: 'npx credenza list Provider --filter "status == \'active\'" --fields name,npi --limit 20',
+    positionals: [1, 1],
+    options: {
+      filter: FILTER,
+      fields: FIELDS,
+      sort: { value: '-a,b', help: 'Fields to sort by; a minus turns round.' },
+      search: { value: 'TEXT', help: 'Words to look for.' },
+      limit: { value: 'N', help: 'At most this many (default 50).' },
+      json: JSON_OPTION,
+    },
+    run: (call) => withApp(call, (app) => list(call, app)),
+  },
+  {
+    name: 'get',
+    summary: 'Shows one record.',
+    usage: 'OBJECT ID',
+    example: 'npx credenza get Provider 0190b6f0-0000-7000-8000-000000000001 --json',
+    positionals: [2, 2],
+    options: { fields: FIELDS, json: JSON_OPTION },
+    run: (call) => withApp(call, (app) => get(call, app)),
+  },
+  {
+    name: 'set',
+    summary: 'Changes fields of one record; an empty value clears.',
+    usage: 'OBJECT ID FIELD=VALUE...',
+    example: 'npx credenza set Provider 0190b6f0-0000-7000-8000-000000000001 phone=413-555-0100',
+    positionals: [3, 100],
+    options: { json: JSON_OPTION, 'dry-run': { help: 'Check the change and write nothing.' } },
+    run: (call) => withApp(call, (app) => set(call, app)),
+  },
+];
+
+function objectName(model: Model, typed: string): string {
+  if (model.objects.has(typed)) return typed;
+  throw new UsageError(`There is no object ${typed}. ${didYouMean(typed, model.objects.keys()) ?? ''}`.trim());
+}
+
+const split = (text: string | null): readonly string[] | null => (text === null ? null : text.split(',').map((part) => part.trim()));
+
+async function importFile(call: Call, app: App): Promise<void> {
+  const [typed = '', file = ''] = call.positionals;
+  const context = await commandContext(app, 'import');
+  const rules = call.option('rules') ?? 'all';
+  if (rules !== 'all' && rules !== 'none') throw new UsageError('--rules is all or none.');
+  const errorsPath = call.option('errors');
+  const errors = errorsPath === null ? null : createWriteStream(resolve(call.io.directory, errorsPath));
+  let shown = 0;
+  const request = {
+    object: objectName(context.model, typed),
+    map: call.option('map'),
+    fileName: file === '-' ? 'standard input' : basename(file),
+    content: openInput(call.io, file),
+    dryRun: call.isSet('dry-run'),
+    rules,
+    ...(call.io.isTerminal ? { onProgress: (done: number) => call.io.say(`${String(done)} lines ...`) } : {}),
+  } as const;
+  const result = await app.importer.run(app.db, context, request, (row, header) => {
+    if (errors !== null) {
+      if (shown === 0) errors.write(csvLine(['line', 'column', 'reason', ...header]));
+      errors.write(csvLine([row.line, row.column ?? '', row.reason, ...row.cells]));
+    } else if (shown < 20) call.io.say(`line ${String(row.line)}${row.column === null ? '' : `, column ${row.column}`}: ${row.reason}`);
+    shown += 1;
+  });
+  if (errors !== null) {
+    errors.end();
+    await finished(errors);
+  } else if (shown > 20) call.io.say(`... and ${String(shown - 20)} more; --errors FILE writes them all.`);
+  if (call.isSet('json')) printJson(call.io, result);
+  else printTable(call.io, Object.keys(result), [Object.values(result)]);
+}
+
+function openInput(io: Io, file: string): Readable {
+  if (file === '-') {
+    if (!('read' in io.stdin) || !('readableFlowing' in io.stdin)) throw new UsageError('There is no standard input.');
+    return process.stdin;
+  }
+  const path = resolve(io.directory, file);
+  if (!existsSync(path)) throw new AppError('not_found', `There is no file ${file}.`);
+  return createReadStream(path);
+}
+
+async function exportRecords(call: Call, app: App): Promise<void> {
+  const format = call.option('format') ?? 'csv';
+  if (format !== 'csv' && format !== 'ndjson') throw new UsageError('--format is csv or ndjson.');
+  const context = await commandContext(app, 'export');
+  const object = objectName(context.model, call.positionals[0] ?? '');
+  const fields = split(call.option('fields')) ?? [...readRights(context, object).readable].filter((name) => name !== 'deletedAt');
+  const filter = call.option('filter');
+  if (format === 'csv') call.io.out(csvLine(fields));
+  let cursor: string | null = null;
+  do {
+    const query: ReadQuery = { object, fields, sort: ['id'], limit: 500, ...(filter === null ? {} : { filter }), ...(cursor === null ? {} : { cursor }) };
+    const page = await app.reader.list(app.db, context, query);
+    for (const record of page.data)
+      call.io.out(
+        format === 'csv'
+          ? csvLine(fields.map((name) => record[name]))
+          : `${JSON.stringify(Object.fromEntries(fields.map((name) => [name, record[name] ?? null])))}\n`,
+      );
+    cursor = page.page.next;
+  } while (cursor !== null);
+}
+
+async function list(call: Call, app: App): Promise<void> {
+  const context = await commandContext(app, 'list');
+  const object = objectName(context.model, call.positionals[0] ?? '');
+  const limit = call.option('limit');
+  if (limit !== null && !/^\d{1,3}$/.test(limit)) throw new UsageError('--limit is a number from 1 to 500.');
+  const [filter, search, fields, sort] = [call.option('filter'), call.option('search'), split(call.option('fields')), split(call.option('sort'))];
+  const query: ReadQuery = {
+    object,
+    ...(filter === null ? {} : { filter }),
+    ...(search === null ? {} : { search }),
+    ...(fields === null ? {} : { fields }),
+    ...(sort === null ? {} : { sort }),
+    ...(limit === null ? {} : { limit: Number(limit) }),
+  };
+  const found = await app.reader.list(app.db, context, query);
+  if (call.isSet('json')) {
+    printJson(call.io, found);
+    return;
+  }
+  const view = [...context.model.views.values()].find((entry) => entry.object === object);
+  const columns = [
+    'id',
+    ...(
+      fields ??
+      view?.columns ??
+      [...(context.model.objects.get(object)?.fields.values() ?? [])]
+        .filter((field) => !field.system)
+        .map((field) => field.name)
+        .slice(0, 5)
+    ).filter((name) => name !== 'id'),
+  ];
+  printTable(
+    call.io,
+    columns,
+    found.data.map((record) => columns.map((name) => record[name])),
+  );
+  if (found.page.next !== null) call.io.say('There are more; narrow the filter or use export.');
+}
+
+async function get(call: Call, app: App): Promise<void> {
+  const context = await commandContext(app, 'get');
+  const [typed = '', id = ''] = call.positionals;
+  const fields = split(call.option('fields'));
+  const record = await app.reader.get(app.db, context, objectName(context.model, typed), id, fields === null ? {} : { fields });
+  if (call.isSet('json')) printJson(call.io, record);
+  else for (const [name, value] of Object.entries(record)) call.io.out(`${name}: ${cellText(value)}\n`);
+}
+
+/** Ends the transaction of a dry run; nothing of it stays. */
+class DryRunDone extends Error {}
+
+async function set(call: Call, app: App): Promise<void> {
+  const context = await commandContext(app, 'set');
+  const [typed = '', id = '', ...pairs] = call.positionals;
+  const object = objectName(context.model, typed);
+  const values = Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=');
+      if (at < 1) throw new UsageError(`Write FIELD=VALUE, not "${pair}".`);
+      const text = pair.slice(at + 1);
+      return [pair.slice(0, at), text === '' ? null : text];
+    }),
+  );
+  if (call.isSet('dry-run')) {
+    await app.db
+      .transaction(async (tx) => {
+        await app.engine.writeOne(tx, context, object, { kind: 'update', id, values });
+        throw new DryRunDone();
+      })
+      .catch((error: unknown) => {
+        if (!(error instanceof DryRunDone)) throw error;
+      });
+    call.io.say('The change is possible; nothing was written.');
+    return;
+  }
+  const written = await app.engine.writeOne(app.db, context, object, { kind: 'update', id, values });
+  if (call.isSet('json')) printJson(call.io, written.record);
+  else call.io.out(`${object} ${id} is now version ${String(written.version)}.\n`);
+}

@@ -57,16 +57,24 @@ const FRONT_MATTER = /^\uFEFF?(?:---\r?\n)?((?:[a-z]+:[^\n]*\n)+)---[ \t]*\r?\n/
 
 function compileDocument(model: Model, name: string): CompiledDocument {
   const text = model.templates.get(name);
-  if (text === undefined) throw new AppError('rule_failed', `There is no template templates/${name}.hbs.`, { errors: [{ pointer: `templates/${name}.hbs`, code: 'unknown_template', detail: 'There is no such template.' }] });
+  if (text === undefined)
+    throw new AppError('rule_failed', `There is no template templates/${name}.hbs.`, {
+      errors: [{ pointer: `templates/${name}.hbs`, code: 'unknown_template', detail: 'There is no such template.' }],
+    });
   const front = FRONT_MATTER.exec(text);
   const values = new Map<string, string>();
   for (const line of (front?.[1] ?? '').split(/\r?\n/).filter((entry) => entry !== '')) {
     const [key = '', ...rest] = line.split(':');
-    if (key !== 'title' && key !== 'footer') throw new AppError('metadata_invalid', `Template ${name}: "${key}:" above "---" is neither "title:" nor "footer:".`);
+    if (key !== 'title' && key !== 'footer')
+      throw new AppError('metadata_invalid', `Template ${name}: "${key}:" above "---" is neither "title:" nor "footer:".`);
     values.set(key, rest.join(':').trim());
   }
   const optional = (source: string | undefined): CompiledTemplate | null => (source === undefined ? null : compileTemplate(name, source, { escape: false }));
-  return { title: optional(values.get('title')), footer: optional(values.get('footer')), body: compileTemplate(name, text.slice(front?.[0].length ?? 0), { escape: true }) };
+  return {
+    title: optional(values.get('title')),
+    footer: optional(values.get('footer')),
+    body: compileTemplate(name, text.slice(front?.[0].length ?? 0), { escape: true }),
+  };
 }
 
 function firstHeading(blocks: readonly DocumentBlock[]): string | undefined {
@@ -102,7 +110,9 @@ export function makeDocuments(options: DocumentsOptions): Documents {
       const title = document.title?.(all, zone) ?? firstHeading(blocks) ?? template;
       const footer = document.footer?.(all, zone) ?? `${options.plan.name} · ${title}`;
       const fields = blocks.filter((block) => block.kind === 'signature').map((block) => block.name);
-      const shown = blocks.map((block) => (block.kind === 'signature' ? { ...block, signedBy: signatures[block.name]?.name ?? null, evidence: signatures[block.name]?.evidence ?? null } : block));
+      const shown = blocks.map((block) =>
+        block.kind === 'signature' ? { ...block, signedBy: signatures[block.name]?.name ?? null, evidence: signatures[block.name]?.evidence ?? null } : block,
+      );
       const pdf = await renderer.render(JSON.stringify({ title, footer, author: options.plan.name, date: dateParts(now), blocks: shown }));
       return { title, html, pdf, sha256: createHash('sha256').update(pdf).digest('hex'), signatures: fields };
     },

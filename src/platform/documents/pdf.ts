@@ -10,7 +10,12 @@ export interface PdfRenderer {
 
 /** Renders in a child process that starts with the first document (`render-child.ts`). */
 export function makePdfRenderer(): PdfRenderer {
-  const child = makeChild({ module: besideModule(import.meta.url, 'render-child'), failure: 'The document could not be rendered', timeoutMs: 30_000, memoryMb: 512 });
+  const child = makeChild({
+    module: besideModule(import.meta.url, 'render-child'),
+    failure: 'The document could not be rendered',
+    timeoutMs: 30_000,
+    memoryMb: 512,
+  });
   return {
     async render(json) {
       const pdf = await child.ask(json);

@@ -18,7 +18,8 @@ async function start(): Promise<TypstCompiler> {
   const fonts = dirname(require.resolve('@expo-google-fonts/noto-sans/package.json'));
   const builder = new TypstCompilerBuilder();
   builder.set_dummy_access_model();
-  for (const face of ['400Regular', '400Regular_Italic', '700Bold', '700Bold_Italic']) await builder.add_raw_font(new Uint8Array(readFileSync(join(fonts, face, `NotoSans_${face}.ttf`))));
+  for (const face of ['400Regular', '400Regular_Italic', '700Bold', '700Bold_Italic'])
+    await builder.add_raw_font(new Uint8Array(readFileSync(join(fonts, face, `NotoSans_${face}.ttf`))));
   const compiler = await builder.build();
   compiler.add_source('/main.typ', DOCUMENT_PROGRAM);
   return compiler;

@@ -47,7 +47,9 @@ function zoneOf(options: unknown): string {
 const environment = makeEnvironment();
 
 function refuse(name: string, node: hbs.AST.Node, detail: string, fix: string): never {
-  throw new AppError('metadata_invalid', `Template ${name}, line ${node.loc.start.line}: ${detail}`, { errors: [{ pointer: `templates/${name}.hbs#/${node.loc.start.line}`, code: 'template', detail, fix }] });
+  throw new AppError('metadata_invalid', `Template ${name}, line ${node.loc.start.line}: ${detail}`, {
+    errors: [{ pointer: `templates/${name}.hbs#/${node.loc.start.line}`, code: 'template', detail, fix }],
+  });
 }
 
 const isPath = (node: hbs.AST.Node): node is hbs.AST.PathExpression => node.type === 'PathExpression';
@@ -72,7 +74,15 @@ function secure(name: string, program: hbs.AST.Program, htmlNames: readonly stri
   };
   const call = (path: hbs.AST.Node, node: hbs.AST.Node): void => {
     const helper = isPath(path) ? path.original : '';
-    if (!Object.hasOwn(TEMPLATE_HELPERS, helper)) refuse(name, node, `"${helper}" is not a helper that templates may call.`, `Use one of ${Object.keys(TEMPLATE_HELPERS).filter((entry) => !entry.startsWith('__')).join(', ')}.`);
+    if (!Object.hasOwn(TEMPLATE_HELPERS, helper))
+      refuse(
+        name,
+        node,
+        `"${helper}" is not a helper that templates may call.`,
+        `Use one of ${Object.keys(TEMPLATE_HELPERS)
+          .filter((entry) => !entry.startsWith('__'))
+          .join(', ')}.`,
+      );
   };
   for (const node of program.body) {
     if (isMustache(node)) {
@@ -82,7 +92,8 @@ function secure(name: string, program: hbs.AST.Program, htmlNames: readonly stri
         call(node.path, node);
         node.params.forEach(expression);
         node.hash?.pairs.forEach((pair) => expression(pair.value));
-      } else if (!Object.hasOwn(TEMPLATE_HELPERS, node.path.original)) {
+      } else {
+        // No helper goes without an argument, so a bare name is always a variable: a field may be called `number`.
         const path = node.path;
         expression(path);
         node.params = [path, literal(path)];
@@ -128,21 +139,32 @@ export function finishedHtml(html: string): unknown {
 
 function explain(name: string, error: unknown, paths: readonly hbs.AST.PathExpression[]): AppError {
   if (error instanceof AppError) return error;
-  if (error instanceof MissingValue) return failed(name, error.message, 'missing_value', 'Fill the value, or write {{optional name}} or {{#if name}} where it may be empty.', error);
+  if (error instanceof MissingValue)
+    return failed(name, error.message, 'missing_value', 'Fill the value, or write {{optional name}} or {{#if name}} where it may be empty.', error);
   if (error instanceof BadHelperInput) return failed(name, error.message, 'helper_input', 'Give the helper a value of its kind.', error);
   if (!(error instanceof Error)) return failed(name, 'it cannot be rendered', 'template', 'Check the template.', error);
   const unknown = /^"([^"]+)" not defined in/.exec(error.message);
   if (unknown !== null) {
     const part = unknown[1] ?? '';
     const line = /- (\d+):\d+$/.exec(error.message)?.[1];
-    const variable = paths.find((path) => path.parts.some((entry) => entry === part) && (line === undefined || String(path.loc.start.line) === line))?.original ?? part;
-    return failed(name, `the variable "${variable}" is not known here`, 'unknown_variable', 'Correct the name, or add the value to what the mail or document is given.', error);
+    const variable =
+      paths.find((path) => path.parts.some((entry) => entry === part) && (line === undefined || String(path.loc.start.line) === line))?.original ?? part;
+    return failed(
+      name,
+      `the variable "${variable}" is not known here`,
+      'unknown_variable',
+      'Correct the name, or add the value to what the mail or document is given.',
+      error,
+    );
   }
   return failed(name, error.message, 'template', 'Check the template.', error);
 }
 
 function failed(name: string, detail: string, code: string, fix: string, cause: unknown): AppError {
-  return new AppError('rule_failed', `Template ${name}: ${detail}.`, { errors: [{ pointer: `templates/${name}.hbs`, code, detail: `Template ${name}: ${detail}.`, fix }], cause });
+  return new AppError('rule_failed', `Template ${name}: ${detail}.`, {
+    errors: [{ pointer: `templates/${name}.hbs`, code, detail: `Template ${name}: ${detail}.`, fix }],
+    cause,
+  });
 }
 
 /**
@@ -168,7 +190,8 @@ export function compileTemplate(name: string, text: string, options: CompileTemp
     } catch (error) {
       throw explain(name, error, paths);
     }
-    if (output.length > MAX_OUTPUT) throw failed(name, `its output is longer than ${MAX_OUTPUT} characters`, 'too_long', 'Shorten the lists it repeats.', undefined);
+    if (output.length > MAX_OUTPUT)
+      throw failed(name, `its output is longer than ${MAX_OUTPUT} characters`, 'too_long', 'Shorten the lists it repeats.', undefined);
     return output;
   };
 }

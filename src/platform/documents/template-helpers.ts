@@ -66,6 +66,11 @@ export const TEMPLATE_HELPERS: Readonly<Record<string, Helper>> = {
   /** The value, or nothing: says that it may be empty. */
   optional: (_zone, args) => (isMissing(args[0]) ? '' : args[0]),
   default: (_zone, args) => (isMissing(args[0]) ? args[1] : args[0]),
+  /** Text of several lines, each kept as one. */
+  lines: (_zone, args) => {
+    if (isMissing(args[0])) throw new MissingValue('(lines)');
+    return new Handlebars.SafeString(Handlebars.escapeExpression(String(args[0])).replace(/\r?\n/g, '<br>'));
+  },
   upper: (_zone, args) => String(args[0] ?? '').toUpperCase(),
   lower: (_zone, args) => String(args[0] ?? '').toLowerCase(),
   count: (_zone, args) => list(args[0], 'count').length,
@@ -75,7 +80,8 @@ export const TEMPLATE_HELPERS: Readonly<Record<string, Helper>> = {
   /** Made by the engine around each plain `{{variable}}`: a value that is missing stops the rendering. */
   __value: (_zone, args) => {
     if (isMissing(args[0])) throw new MissingValue(String(args[1]));
-    if (typeof args[0] === 'object' && !(args[0] instanceof Handlebars.SafeString)) throw new BadHelperInput(`the variable "${String(args[1])}" holds several values, so name one of them`);
+    if (typeof args[0] === 'object' && !(args[0] instanceof Handlebars.SafeString))
+      throw new BadHelperInput(`the variable "${String(args[1])}" holds several values, so name one of them`);
     return args[0];
   },
 };

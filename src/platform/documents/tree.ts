@@ -79,7 +79,9 @@ export function parseDocument(name: string, html: string): readonly DocumentBloc
   const lineAt = (index: number): number => html.slice(0, Math.max(index, 0)).split('\n').length;
   const refuse = (detail: string, fix: string, index = parser.startIndex): never => {
     const line = lineAt(index);
-    throw new AppError('metadata_invalid', `Document ${name}, line ${line}: ${detail}`, { errors: [{ pointer: `templates/${name}.hbs#/${line}`, code: 'document', detail, fix }] });
+    throw new AppError('metadata_invalid', `Document ${name}, line ${line}: ${detail}`, {
+      errors: [{ pointer: `templates/${name}.hbs#/${line}`, code: 'document', detail, fix }],
+    });
   };
 
   const addBlock = (block: DocumentBlock): void => {
@@ -97,7 +99,8 @@ export function parseDocument(name: string, html: string): readonly DocumentBloc
     const parents = PARENTS[tag];
     if (parents === undefined) return refuse(`<${tag}> is not an element of documents.`, `Use ${Object.keys(PARENTS).join(', ')}.`);
     if (!parents.includes(top().tag)) return refuse(`<${tag}> cannot stand in <${top().tag}>.`, `Put it into ${parents.join(', ')}.`);
-    for (const attribute of Object.keys(attributes)) if (!(ATTRIBUTES[tag] ?? []).includes(attribute)) return refuse(`<${tag}> has no attribute "${attribute}".`, 'Take it away; documents have one look.');
+    for (const attribute of Object.keys(attributes))
+      if (!(ATTRIBUTES[tag] ?? []).includes(attribute)) return refuse(`<${tag}> has no attribute "${attribute}".`, 'Take it away; documents have one look.');
     if (stack.length >= MAX_DEPTH) return refuse('Elements are nested too deeply.', 'Use fewer levels.');
     switch (tag) {
       case 'h1':
@@ -133,7 +136,8 @@ export function parseDocument(name: string, html: string): readonly DocumentBloc
         return addBlock({ kind: 'page-break' });
       default: {
         const signer = attributes['name'] ?? '';
-        if (!/^[a-z][a-z0-9-]{0,40}$/.test(signer)) return refuse('<signature> needs a name of lower-case letters, digits and "-".', 'Write <signature name="provider">.');
+        if (!/^[a-z][a-z0-9-]{0,40}$/.test(signer))
+          return refuse('<signature> needs a name of lower-case letters, digits and "-".', 'Write <signature name="provider">.');
         addBlock({ kind: 'signature', name: signer, label: attributes['label'] ?? signer });
       }
     }
@@ -142,7 +146,8 @@ export function parseDocument(name: string, html: string): readonly DocumentBloc
   const close = (tag: string, isImplied: boolean): void => {
     if (tag === 'signature' || tag === 'br' || tag === 'hr') return;
     const frame = top();
-    if (frame.tag !== tag || isImplied) return refuse(`<${frame.tag}> is not closed before ${isImplied ? 'the next element' : `</${tag}>`}.`, `Write </${frame.tag}>.`);
+    if (frame.tag !== tag || isImplied)
+      return refuse(`<${frame.tag}> is not closed before ${isImplied ? 'the next element' : `</${tag}>`}.`, `Write </${frame.tag}>.`);
     stack.pop();
     switch (frame.tag) {
       case 'h1':
@@ -173,7 +178,8 @@ export function parseDocument(name: string, html: string): readonly DocumentBloc
         const table = stack.findLast((entry) => entry.tag === 'table');
         if (table?.tag !== 'table') return;
         const width = (table.header[0] ?? table.rows[0] ?? frame.cells).length;
-        if (frame.cells.length === 0 || frame.cells.length !== width) return refuse(`This row has ${frame.cells.length} cells, the first has ${width}.`, 'Give every row of a table the same number of cells.', frame.line);
+        if (frame.cells.length === 0 || frame.cells.length !== width)
+          return refuse(`This row has ${frame.cells.length} cells, the first has ${width}.`, 'Give every row of a table the same number of cells.', frame.line);
         const isHead = top().tag === 'thead' || (table.rows.length === 0 && frame.cells.every((cell) => cell.isHeader));
         (isHead ? table.header : table.rows).push(frame.cells);
         return;
@@ -194,7 +200,15 @@ export function parseDocument(name: string, html: string): readonly DocumentBloc
     addInline({ kind: 'text', text: value });
   };
 
-  const parser = new Parser({ onopentag: open, onclosetag: close, ontext: text, onprocessinginstruction: () => refuse('Declarations are not part of documents.', 'Begin with the text itself.') }, { lowerCaseTags: true, decodeEntities: true, recognizeSelfClosing: true });
+  const parser = new Parser(
+    {
+      onopentag: open,
+      onclosetag: close,
+      ontext: text,
+      onprocessinginstruction: () => refuse('Declarations are not part of documents.', 'Begin with the text itself.'),
+    },
+    { lowerCaseTags: true, decodeEntities: true, recognizeSelfClosing: true },
+  );
   parser.write(html);
   parser.end();
   return root.blocks;

@@ -16,9 +16,9 @@ const LISTED = 'PDF, PNG, JPEG, plain text, CSV or e-mail (.eml)';
 /** The file's name without path, control characters or surplus length; it is shown and offered for download, never opened. */
 export function cleanFileName(name: string): string {
   const base = name.normalize('NFC').split(/[\\/]/).at(-1) ?? '';
-  // eslint-disable-next-line no-control-regex -- removing control characters is the point
   const clean = base.replace(/[\u0000-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g, '').trim();
-  if (clean === '' || /^\.+$/.test(clean)) throw new AppError('validation_failed', 'The file has no name.', { errors: [{ pointer: '/name', code: 'required', detail: 'The file has no name.' }] });
+  if (clean === '' || /^\.+$/.test(clean))
+    throw new AppError('validation_failed', 'The file has no name.', { errors: [{ pointer: '/name', code: 'required', detail: 'The file has no name.' }] });
   return clean.length <= 200 ? clean : `${clean.slice(0, 180)}${clean.slice(-20)}`;
 }
 
@@ -30,7 +30,6 @@ function isPlainText(bytes: Uint8Array): boolean {
     if (error instanceof TypeError) return false;
     throw error;
   }
-  // eslint-disable-next-line no-control-regex -- binary content is recognised by its control characters
   return !/[\u0000-\u0008\u000e-\u001a\u001c-\u001f]/.test(text);
 }
 
@@ -52,7 +51,14 @@ export async function sniffMediaType(name: string, claimed: string, bytes: Uint8
   const ending = /\.([^.]+)$/.exec(name)?.[1]?.toLowerCase();
   if (ending !== undefined && !endings.includes(ending)) {
     throw new AppError('unsupported_media_type', `The file's name ends in .${ending}, but its content is ${mediaType}.`, {
-      errors: [{ pointer: '/file', code: 'file_ending', detail: `A ${mediaType} file ends in .${endings.join(' or .')}.`, fix: 'Save it in its own format and send it again.' }],
+      errors: [
+        {
+          pointer: '/file',
+          code: 'file_ending',
+          detail: `A ${mediaType} file ends in .${endings.join(' or .')}.`,
+          fix: 'Save it in its own format and send it again.',
+        },
+      ],
     });
   }
   return mediaType;

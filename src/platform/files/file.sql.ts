@@ -16,7 +16,10 @@ function toStoredFile(row: Readonly<Record<string, unknown>>): StoredFile {
 
 /** Inserts the blob's key; false when these bytes are already kept. Waits for another transaction that is storing them. */
 export async function insertBlob(tx: Knex.Transaction, sha256: string, size: number): Promise<boolean> {
-  const inserted = await run(tx, sql`insert into ${platformTable(tx, 'file_blob')} (sha256, size) values (${sha256}, ${size}::bigint) on conflict (sha256) do nothing`);
+  const inserted = await run(
+    tx,
+    sql`insert into ${platformTable(tx, 'file_blob')} (sha256, size) values (${sha256}, ${size}::bigint) on conflict (sha256) do nothing`,
+  );
   return inserted === 1;
 }
 

@@ -21,10 +21,16 @@ export function makeFileStore(options: FileStoreOptions): FileStore {
     async put(tx, file) {
       const name = cleanFileName(file.name);
       if (file.bytes.length === 0) {
-        throw new AppError('validation_failed', 'The file is empty.', { errors: [{ pointer: '/file', code: 'file_empty', detail: 'The file has no content.', fix: 'Choose the file again; it may not have been saved yet.' }] });
+        throw new AppError('validation_failed', 'The file is empty.', {
+          errors: [{ pointer: '/file', code: 'file_empty', detail: 'The file has no content.', fix: 'Choose the file again; it may not have been saved yet.' }],
+        });
       }
       if (file.bytes.length > maxBytes) {
-        throw new AppError('payload_too_large', `The file is larger than ${maxBytes} bytes.`, { errors: [{ pointer: '/file', code: 'file_too_large', detail: `It has ${file.bytes.length} bytes.`, fix: `Send a file of at most ${maxBytes} bytes.` }] });
+        throw new AppError('payload_too_large', `The file is larger than ${maxBytes} bytes.`, {
+          errors: [
+            { pointer: '/file', code: 'file_too_large', detail: `It has ${file.bytes.length} bytes.`, fix: `Send a file of at most ${maxBytes} bytes.` },
+          ],
+        });
       }
       const mediaType = await sniffMediaType(name, file.mediaType, file.bytes);
       const sha256 = createHash('sha256').update(file.bytes).digest('hex');
@@ -42,7 +48,8 @@ export function makeFileStore(options: FileStoreOptions): FileStore {
       const file = isUuid(id) ? await findFile(db, id) : null;
       if (file === null) throw new AppError('not_found', `There is no file ${id}.`);
       const bytes = Buffer.concat(await readChunks(db, file.sha256));
-      if (createHash('sha256').update(bytes).digest('hex') !== file.sha256) throw new AppError('internal', `The stored bytes of file ${id} do not match their hash ${file.sha256}.`);
+      if (createHash('sha256').update(bytes).digest('hex') !== file.sha256)
+        throw new AppError('internal', `The stored bytes of file ${id} do not match their hash ${file.sha256}.`);
       return bytes;
     },
   };

@@ -10,7 +10,10 @@ export interface StoredFile {
 }
 
 export interface FileStore {
-  put(tx: Knex.Transaction, file: { readonly name: string; readonly mediaType: string; readonly bytes: Uint8Array; readonly by: string; readonly at: string }): Promise<StoredFile>;
+  put(
+    tx: Knex.Transaction,
+    file: { readonly name: string; readonly mediaType: string; readonly bytes: Uint8Array; readonly by: string; readonly at: string },
+  ): Promise<StoredFile>;
   stat(db: Knex, id: string): Promise<StoredFile | null>;
   read(db: Knex, id: string): Promise<Uint8Array>;
 }

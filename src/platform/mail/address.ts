@@ -15,7 +15,9 @@ export function parseAddress(text: string, pointer = '/to'): string {
   const domain = trimmed.slice(at + 1);
   if (at < 1 || /[\r\n]/.test(text) || local.length > 64 || !LOCAL.test(local) || !DOMAIN.test(domain)) {
     throw new AppError('validation_failed', 'This is not one plain e-mail address.', {
-      errors: [{ pointer, code: 'email', detail: 'This is not one plain e-mail address.', fix: 'Write it as name@domain, without name, quotes or further addresses.' }],
+      errors: [
+        { pointer, code: 'email', detail: 'This is not one plain e-mail address.', fix: 'Write it as name@domain, without name, quotes or further addresses.' },
+      ],
     });
   }
   return `${local}@${domain.toLowerCase()}`;

@@ -70,7 +70,13 @@ function fit(object: ObjectModel, name: string, value: unknown): unknown {
   return points.length <= limit ? value : `${points.slice(0, limit - 1).join('')}…`;
 }
 
-function evaluate(context: CallContext, tools: FilingTools, object: ObjectModel, values: Readonly<Record<string, Expression>>, variables: Readonly<Record<string, unknown>>): Record<string, unknown> {
+function evaluate(
+  context: CallContext,
+  tools: FilingTools,
+  object: ObjectModel,
+  values: Readonly<Record<string, Expression>>,
+  variables: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
   const { model } = context;
   const types: Record<string, ExprType> = 'thread' in variables ? { mail: MAIL_TYPE, thread: { kind: 'uuid' } } : { mail: MAIL_TYPE };
   const noRecords = (): never => {
@@ -84,9 +90,11 @@ function evaluate(context: CallContext, tools: FilingTools, object: ObjectModel,
     variables,
     one: noRecords,
     many: noRecords,
-    policy: tools.policy ?? (() => {
-      throw new AppError('rule_failed', 'Values of a mailbox cannot ask a policy here.');
-    }),
+    policy:
+      tools.policy ??
+      (() => {
+        throw new AppError('rule_failed', 'Values of a mailbox cannot ask a policy here.');
+      }),
     calendars: model.calendarLookup,
   };
   return Object.fromEntries(
@@ -97,7 +105,13 @@ function evaluate(context: CallContext, tools: FilingTools, object: ObjectModel,
   );
 }
 
-async function create(tx: Knex.Transaction, context: CallContext, engine: RecordEngine, object: string, values: Readonly<Record<string, unknown>>): Promise<ThreadRef> {
+async function create(
+  tx: Knex.Transaction,
+  context: CallContext,
+  engine: RecordEngine,
+  object: string,
+  values: Readonly<Record<string, unknown>>,
+): Promise<ThreadRef> {
   const [outcome] = await engine.write(tx, context, object, [{ kind: 'create', values }], { asSystem: true });
   if (outcome === undefined || !outcome.ok) throw new AppError('internal', `The record of "${object}" for a message was not written.`);
   return { object, id: outcome.id };
@@ -148,7 +162,9 @@ export async function fileMessage(tx: Knex.Transaction, context: CallContext, to
   if (!isNew) return null;
   const mail = mailValues(context, received);
   const known = await findThread(tx, context, received);
-  const threadRef = known ?? (await create(tx, context, tools.engine, thread.object, evaluate(context, tools, objectOf(context.model, thread.object), thread.values, { mail })));
+  const threadRef =
+    known ??
+    (await create(tx, context, tools.engine, thread.object, evaluate(context, tools, objectOf(context.model, thread.object), thread.values, { mail })));
   fault('mail.inbound_after_thread');
   const values = evaluate(context, tools, objectOf(context.model, message.object), message.values, { mail, thread: threadRef.id });
   const messageRef = await create(tx, context, tools.engine, message.object, { ...values, [message.reference]: threadRef.id });

@@ -41,7 +41,10 @@ export async function linkInbound(tx: Knex.Transaction, id: string, message: Thr
 /** The thread's token, made on first use. */
 export async function threadToken(tx: Knex.Transaction, thread: ThreadRef, fresh: string): Promise<string> {
   const table = platformTable(tx, 'mail_thread');
-  await run(tx, sql`insert into ${table} (token, object, record_id) values (${fresh}, ${thread.object}, ${thread.id}::uuid) on conflict (record_id) do nothing`);
+  await run(
+    tx,
+    sql`insert into ${table} (token, object, record_id) values (${fresh}, ${thread.object}, ${thread.id}::uuid) on conflict (record_id) do nothing`,
+  );
   const [row] = await rows(tx, sql`select token from ${table} where record_id = ${thread.id}::uuid`);
   return String(row?.['token'] ?? fresh);
 }

@@ -68,7 +68,12 @@ async function readAll(stream: Readable & { readonly sizeExceeded?: boolean }, m
 export function makeInboundMail(options: InboundMailOptions): InboundMail {
   const { db, log } = options;
   const maxBytes = options.maxBytes ?? 25 * 1024 * 1024;
-  const parser = makeChild({ module: besideModule(import.meta.url, 'parse-child'), failure: 'The message could not be read', timeoutMs: 20_000, memoryMb: 256 });
+  const parser = makeChild({
+    module: besideModule(import.meta.url, 'parse-child'),
+    failure: 'The message could not be read',
+    timeoutMs: 20_000,
+    memoryMb: 256,
+  });
 
   async function parse(raw: Buffer, envelopeFrom: string, model: Model): Promise<ParsedMessage> {
     const parsed = toParsedMessage(await parser.ask(raw));
@@ -115,7 +120,14 @@ export function makeInboundMail(options: InboundMailOptions): InboundMail {
   /** No message of an error: it may hold what the mail said. */
   function describe(error: unknown): Record<string, unknown> {
     if (error instanceof AppError) return { code: error.code, places: error.errors.map((entry) => `${entry.pointer} ${entry.code}`) };
-    if (error instanceof Error) return { code: sqlState(error) ?? error.name, stack: error.stack?.split('\n').filter((line) => line.trim().startsWith('at ')).slice(0, 6) };
+    if (error instanceof Error)
+      return {
+        code: sqlState(error) ?? error.name,
+        stack: error.stack
+          ?.split('\n')
+          .filter((line) => line.trim().startsWith('at '))
+          .slice(0, 6),
+      };
     return { code: 'unknown' };
   }
 
@@ -161,7 +173,11 @@ export function makeInboundMail(options: InboundMailOptions): InboundMail {
       try {
         await once(listener, 'listening');
       } catch (error) {
-        throw new AppError('config_invalid', `Inbound mail cannot be listened for on ${host}:${port} (${error instanceof Error ? error.message : 'unknown reason'}). Choose another SMTP_LISTEN_PORT.`, { cause: error });
+        throw new AppError(
+          'config_invalid',
+          `Inbound mail cannot be listened for on ${host}:${port} (${error instanceof Error ? error.message : 'unknown reason'}). Choose another SMTP_LISTEN_PORT.`,
+          { cause: error },
+        );
       }
       isListening = true;
       const address = listener.address();

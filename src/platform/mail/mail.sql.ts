@@ -116,7 +116,13 @@ export async function suppressionOf(db: Knex, address: string, mailClass: string
 }
 
 /** Suppresses an address; false when it already was for this reason. */
-export async function insertSuppression(tx: Knex.Transaction, address: string, reason: SuppressionReason, at: string, deliveryId: string | null): Promise<boolean> {
+export async function insertSuppression(
+  tx: Knex.Transaction,
+  address: string,
+  reason: SuppressionReason,
+  at: string,
+  deliveryId: string | null,
+): Promise<boolean> {
   const inserted = await run(
     tx,
     sql`insert into ${platformTable(tx, 'mail_suppression')} (address, reason, at, delivery_id)
@@ -224,13 +230,19 @@ export async function nextDueAt(db: Knex): Promise<string | null> {
 
 /** Deliveries in one state, newest first, at most `limit`. */
 export async function deliveriesInState(db: Knex, state: DeliveryState, limit: number): Promise<readonly DeliverySummary[]> {
-  const found = await rows(db, sql`select ${SUMMARY} from ${platformTable(db, 'mail_delivery')} where state = ${state} order by created_at desc, id desc limit ${limit}::integer`);
+  const found = await rows(
+    db,
+    sql`select ${SUMMARY} from ${platformTable(db, 'mail_delivery')} where state = ${state} order by created_at desc, id desc limit ${limit}::integer`,
+  );
   return found.map(toSummary);
 }
 
 /** Deliveries about one record, newest first. */
 export async function deliveriesAbout(db: Knex, recordId: string): Promise<readonly DeliverySummary[]> {
-  const found = await rows(db, sql`select ${SUMMARY} from ${platformTable(db, 'mail_delivery')} where about_id = ${recordId}::uuid order by created_at desc, id desc limit 500`);
+  const found = await rows(
+    db,
+    sql`select ${SUMMARY} from ${platformTable(db, 'mail_delivery')} where about_id = ${recordId}::uuid order by created_at desc, id desc limit 500`,
+  );
   return found.map(toSummary);
 }
 

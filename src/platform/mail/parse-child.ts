@@ -15,7 +15,15 @@ function firstAddress(found: AddressObject | readonly AddressObject[] | undefine
 }
 
 function header(mail: ParsedMail, name: string): string {
-  return mail.headerLines.filter((line) => line.key === name).map((line) => line.line.slice(line.line.indexOf(':') + 1).trim().toLowerCase()).join(' ');
+  return mail.headerLines
+    .filter((line) => line.key === name)
+    .map((line) =>
+      line.line
+        .slice(line.line.indexOf(':') + 1)
+        .trim()
+        .toLowerCase(),
+    )
+    .join(' ');
 }
 
 /** RFC 3834 and custom: machines and lists, which get no automatic answer. */
@@ -40,7 +48,9 @@ async function parse(raw: Buffer): Promise<ParsedMessage> {
     from: from.address,
     fromName: from.name === '' ? null : from.name,
     to: firstAddress(mail.to).address,
-    subject: clean(mail.subject).replace(/[\r\n]+/g, ' ').trim(),
+    subject: clean(mail.subject)
+      .replace(/[\r\n]+/g, ' ')
+      .trim(),
     text: clean(mail.text).trim(),
     html: typeof mail.html === 'string' ? clean(mail.html) : null,
     messageId: mail.messageId === undefined ? null : clean(mail.messageId).trim(),

@@ -81,7 +81,10 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
       const layout: LayoutData = { plan, unsubscribeUrl };
       const rendered = templates.render(context.model, mail.template, mail.data, layout);
       const id = newId();
-      const headers: Record<string, string> = { From: sender.name === '' ? sender.address : `"${sender.name}" <${sender.address}>`, ...(await replyHeaders(tx, context, mail)) };
+      const headers: Record<string, string> = {
+        From: sender.name === '' ? sender.address : `"${sender.name}" <${sender.address}>`,
+        ...(await replyHeaders(tx, context, mail)),
+      };
       if (mail.automatic !== 'no') headers['Auto-Submitted'] = mail.automatic === 'replied' ? 'auto-replied' : 'auto-generated';
       if (mail.inReplyTo !== undefined) {
         headers['In-Reply-To'] = oneLine(mail.inReplyTo, 'In-Reply-To');

@@ -6,7 +6,19 @@ import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
 import type { Log } from '../log.ts';
 import { parseSender, suppressionKey } from './address.ts';
-import { captureDue, claimDue, deliveriesInState, finishAttempt, insertSuppression, isSandbox, markSending, recoverAbandoned, type ClaimedDelivery, type DeliverySummary, type Outcome } from './mail.sql.ts';
+import {
+  captureDue,
+  claimDue,
+  deliveriesInState,
+  finishAttempt,
+  insertSuppression,
+  isSandbox,
+  markSending,
+  recoverAbandoned,
+  type ClaimedDelivery,
+  type DeliverySummary,
+  type Outcome,
+} from './mail.sql.ts';
 import { makeSmtpClient, type SendResult, type SmtpClient } from './smtp.ts';
 import type { DeliveryHook } from './suppression.ts';
 
@@ -64,7 +76,8 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
         if (delivery.class === 'campaign') return { state: 'unknown', error: result.error, at };
         return { state: 'queued', error: result.error, at, nextAttemptAt: later(delivery.attempt, 60_000, 15 * 60_000) };
       case 'later':
-        if (clock.nowMs() - new Date(delivery.createdAt).getTime() > GIVE_UP_MS) return { state: 'failed', error: `Given up after three days. ${result.error}`, at };
+        if (clock.nowMs() - new Date(delivery.createdAt).getTime() > GIVE_UP_MS)
+          return { state: 'failed', error: `Given up after three days. ${result.error}`, at };
         return { state: 'queued', error: result.error, at, nextAttemptAt: later(delivery.attempt, 5 * 60_000, 4 * 60 * 60_000) };
       case 'unreachable':
         return { state: 'queued', error: result.error, at, nextAttemptAt: later(delivery.attempt, 60_000, 15 * 60_000) };
@@ -76,7 +89,8 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
     return inTransaction(db, async (tx) => {
       if (!(await finishAttempt(tx, delivery.id, delivery.attempt, 'sending', outcome))) return null;
       if (result.kind === 'refused') {
-        if (result.isHard && (result.code === 550 || delivery.class === 'campaign')) await insertSuppression(tx, suppressionKey(delivery.recipient), 'bounce', outcome.at, delivery.id);
+        if (result.isHard && (result.code === 550 || delivery.class === 'campaign'))
+          await insertSuppression(tx, suppressionKey(delivery.recipient), 'bounce', outcome.at, delivery.id);
         if (options.onBounce !== undefined) await options.onBounce(tx, { ...delivery, state: 'bounced', lastError: result.error });
       }
       return outcome;
@@ -139,7 +153,8 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
       const recovered = await recoverAbandoned(db, clock.now());
       counts.unknown += recovered.unknown;
       counts.requeued += recovered.requeued;
-      if (recovered.unknown > 0) log.warn({ count: recovered.unknown }, 'Campaign mails were being sent when a process ended; they are listed as unknown and not sent again.');
+      if (recovered.unknown > 0)
+        log.warn({ count: recovered.unknown }, 'Campaign mails were being sent when a process ended; they are listed as unknown and not sent again.');
       if (smtpUrl === null || options.sandbox === true || (await isSandbox(db))) {
         for (const state of await captureDue(db, clock.now(), limit)) counts[state === 'suppressed' ? 'suppressed' : 'captured'] += 1;
         return counts;
@@ -152,7 +167,10 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
         if (batch.length === 0) break;
         const down = await sendBatch(db, client, batch, counts);
         if (down !== null) {
-          log.warn({ host: client.host, waiting: counts.requeued }, `The mail server ${client.host} cannot be used (${down.replace(/\S+@\S+/g, '(address)')}). Mail stays queued and is tried again.`);
+          log.warn(
+            { host: client.host, waiting: counts.requeued },
+            `The mail server ${client.host} cannot be used (${down.replace(/\S+@\S+/g, '(address)')}). Mail stays queued and is tried again.`,
+          );
           break;
         }
         if (batch.length < size) break;

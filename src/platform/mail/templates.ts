@@ -31,13 +31,21 @@ const FRONT_MATTER = ['subject', 'preheader'];
  * Splits `key: value` lines, a line `---`, and the body (an opening `---` line is allowed).
  * @throws AppError metadata_invalid
  */
-export function splitFrontMatter(name: string, text: string, known: readonly string[]): { readonly values: ReadonlyMap<string, string>; readonly body: string } {
+export function splitFrontMatter(
+  name: string,
+  text: string,
+  known: readonly string[],
+): { readonly values: ReadonlyMap<string, string>; readonly body: string } {
   const match = /^\uFEFF?(?:---\r?\n)?([\s\S]*?)(?:^|\r?\n)---[ \t]*\r?\n([\s\S]*)$/.exec(text);
   const values = new Map<string, string>();
   if (match === null) throw new AppError('metadata_invalid', `Template ${name} must begin with lines such as "${known[0] ?? 'title'}: ..." and a line "---".`);
   for (const line of (match[1] ?? '').split(/\r?\n/).filter((entry) => entry.trim() !== '')) {
     const pair = /^([a-z]+):\s*(.*?)\s*$/.exec(line);
-    if (pair?.[1] === undefined || !known.includes(pair[1])) throw new AppError('metadata_invalid', `Template ${name}: the line "${line}" above "---" is not one of ${known.map((key) => `"${key}: ..."`).join(', ')}.`);
+    if (pair?.[1] === undefined || !known.includes(pair[1]))
+      throw new AppError(
+        'metadata_invalid',
+        `Template ${name}: the line "${line}" above "---" is not one of ${known.map((key) => `"${key}: ..."`).join(', ')}.`,
+      );
     values.set(pair[1], pair[2] ?? '');
   }
   return { values, body: match[2] ?? '' };
@@ -45,7 +53,10 @@ export function splitFrontMatter(name: string, text: string, known: readonly str
 
 function sourceOf(model: Model, name: string): string {
   const text = model.templates.get(name);
-  if (text === undefined) throw new AppError('rule_failed', `There is no template templates/${name}.hbs.`, { errors: [{ pointer: `templates/${name}.hbs`, code: 'unknown_template', detail: 'There is no such template.' }] });
+  if (text === undefined)
+    throw new AppError('rule_failed', `There is no template templates/${name}.hbs.`, {
+      errors: [{ pointer: `templates/${name}.hbs`, code: 'unknown_template', detail: 'There is no such template.' }],
+    });
   return text;
 }
 

@@ -28,7 +28,14 @@ const AGREEMENT = `title: Agreement {{record.number}}
 describe('documents', () => {
   let renderer: PdfRenderer;
   const plan = { name: 'Example Plan', address: '1 Example Street', phone: '+1 413 555 0100' };
-  const modelOf = (text: string): Model => compileModel({ set: completeIds({ ...emptySet(), templates: new Map([['agreements/test', text]]) }), physical: new Map(), version: 1, schema: 'x', extensions: {} });
+  const modelOf = (text: string): Model =>
+    compileModel({
+      set: completeIds({ ...emptySet(), templates: new Map([['agreements/test', text]]) }),
+      physical: new Map(),
+      version: 1,
+      schema: 'x',
+      extensions: {},
+    });
   const render = (text: string, record: Readonly<Record<string, unknown>>, signatures = {}, now = NOW) =>
     makeDocuments({ plan, renderer }).renderDocument({ template: 'agreements/test', model: modelOf(text), data: { record }, now, signatures });
   const refused = async (work: Promise<unknown>): Promise<AppError> => {
@@ -40,7 +47,12 @@ describe('documents', () => {
     }
     throw new Error('It was not refused.');
   };
-  const record = { number: 'C-0001', name: 'Dr. Ann Lee', from: '2026-04-01', rates: Array.from({ length: 60 }, (_, index) => ({ service: `Service ${index}`, rate: `${index}.5` })) };
+  const record = {
+    number: 'C-0001',
+    name: 'Dr. Ann Lee',
+    from: '2026-04-01',
+    rates: Array.from({ length: 60 }, (_, index) => ({ service: `Service ${index}`, rate: `${index}.5` })),
+  };
 
   before(() => {
     renderer = makePdfRenderer();
@@ -54,7 +66,18 @@ describe('documents', () => {
     expect(source).to.contain('/StructTreeRoot').and.to.contain('/Marked true').and.to.contain('/Lang (en)');
     for (const role of ['H1', 'H2', 'P', 'Table', 'TH', 'TD', 'L', 'LI']) expect(source, role).to.match(new RegExp(`/S /${role}\\b`));
     const text = pdfText(pdf);
-    for (const part of ['Agreement', 'Dr. Ann Lee', 'April 1, 2026', 'Service 59', '$59.50', 'inner', 'Second page', 'Page 1 of 4', 'Example Plan · Agreement C-0001']) expect(text).to.contain(part);
+    for (const part of [
+      'Agreement',
+      'Dr. Ann Lee',
+      'April 1, 2026',
+      'Service 59',
+      '$59.50',
+      'inner',
+      'Second page',
+      'Page 1 of 4',
+      'Example Plan · Agreement C-0001',
+    ])
+      expect(text).to.contain(part);
     expect([title, signatures]).to.deep.equal(['Agreement C-0001', ['provider', 'plan']]);
     expect(html).to.contain('<h1>Agreement</h1>');
   });
@@ -62,7 +85,12 @@ describe('documents', () => {
   it('gives the same bytes for the same input, also from another process, and other bytes for another', async () => {
     const first = await render(AGREEMENT, record);
     const other = makePdfRenderer();
-    const second = await makeDocuments({ plan, renderer: other }).renderDocument({ template: 'agreements/test', model: modelOf(AGREEMENT), data: { record }, now: NOW });
+    const second = await makeDocuments({ plan, renderer: other }).renderDocument({
+      template: 'agreements/test',
+      model: modelOf(AGREEMENT),
+      data: { record },
+      now: NOW,
+    });
     other.close();
     expect(second.sha256).to.equal(first.sha256);
     expect((await render(AGREEMENT, record, {}, '2026-03-02T15:00:01.000Z')).sha256).not.to.equal(first.sha256);
@@ -70,7 +98,21 @@ describe('documents', () => {
   });
 
   it('shows hostile text literally: it is never markup, code or maths', async () => {
-    const hostile = ['#eval("1+1")', '#read("/document.json")', '*bold* _em_ `raw`', '$x^2$', '\\ \\u{41} @ref <label>', '= heading', '- item', '<b>tag</b>', '"quotes" -- --- ...', '// comment /* block */', '#import "@preview/x:1.0.0"', '{{plan.name}}', ']) #panic() (['];
+    const hostile = [
+      '#eval("1+1")',
+      '#read("/document.json")',
+      '*bold* _em_ `raw`',
+      '$x^2$',
+      '\\ \\u{41} @ref <label>',
+      '= heading',
+      '- item',
+      '<b>tag</b>',
+      '"quotes" -- --- ...',
+      '// comment /* block */',
+      '#import "@preview/x:1.0.0"',
+      '{{plan.name}}',
+      ']) #panic() ([',
+    ];
     const { pdf } = await render('<h1>H</h1>{{#each record.lines}}<p>{{this}}</p>{{/each}}', { lines: hostile });
     const shown = pdfText(pdf).split('\n');
     for (const line of hostile) expect(shown, line).to.include(line);
@@ -113,7 +155,12 @@ describe('documents', () => {
   it('goes on after its process died', async () => {
     const fragile = makePdfRenderer();
     expect((await refused(fragile.render('not a document'))).code).to.equal('internal');
-    const pdf = await makeDocuments({ plan, renderer: fragile }).renderDocument({ template: 'agreements/test', model: modelOf('<h1>Again</h1>'), data: {}, now: NOW });
+    const pdf = await makeDocuments({ plan, renderer: fragile }).renderDocument({
+      template: 'agreements/test',
+      model: modelOf('<h1>Again</h1>'),
+      data: {},
+      now: NOW,
+    });
     fragile.close();
     expect(pdfText(pdf.pdf)).to.contain('Again');
   });

@@ -12,7 +12,8 @@ const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR
 describe('file store', () => {
   let base: TestDatabase;
   const store = makeFileStore({ newId: randomUUID, maxBytes: 2_000_000 });
-  const put = (name: string, mediaType: string, bytes: Uint8Array) => inTransaction(base.db, (tx) => store.put(tx, { name, mediaType, bytes, by: 'test', at: AT }));
+  const put = (name: string, mediaType: string, bytes: Uint8Array) =>
+    inTransaction(base.db, (tx) => store.put(tx, { name, mediaType, bytes, by: 'test', at: AT }));
   const refused = async (work: Promise<unknown>): Promise<AppError> => {
     try {
       await work;

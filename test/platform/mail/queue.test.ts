@@ -43,7 +43,9 @@ describe('mail queue', () => {
 
   it('uses the plain twin where there is one', async () => {
     const { deliveryId } = await queue({ template: 'mail/twin' });
-    expect((await row(deliveryId))['plain']).to.match(/^PLAIN & Ann\n/).and.to.contain('To get no more mail like this: https://plan.example/portal/unsubscribe/');
+    expect((await row(deliveryId))['plain'])
+      .to.match(/^PLAIN & Ann\n/)
+      .and.to.contain('To get no more mail like this: https://plan.example/portal/unsubscribe/');
   });
 
   it('queues the same key once, also when six transactions do so at the same time', async () => {
@@ -83,7 +85,24 @@ describe('mail queue', () => {
   });
 
   it('refuses whatever could become another recipient or another header', async () => {
-    const attacks = ['', 'ann', 'a@b@c.example', 'ann@practice.example, eve@evil.example', 'ann@practice.example\r\nBcc: eve@evil.example', '"ann eve"@practice.example', '"a@b"@c.example', 'friends: ann@practice.example, eve@evil.example;', 'g:'.repeat(1000) + 'a@b.example;', '<ann@practice.example>', 'Ann <ann@practice.example>', 'ann(eve)@practice.example', 'ann@[127.0.0.1]', '.ann@practice.example', 'ann@-practice.example', 'ann@practice.example\0'];
+    const attacks = [
+      '',
+      'ann',
+      'a@b@c.example',
+      'ann@practice.example, eve@evil.example',
+      'ann@practice.example\r\nBcc: eve@evil.example',
+      '"ann eve"@practice.example',
+      '"a@b"@c.example',
+      'friends: ann@practice.example, eve@evil.example;',
+      'g:'.repeat(1000) + 'a@b.example;',
+      '<ann@practice.example>',
+      'Ann <ann@practice.example>',
+      'ann(eve)@practice.example',
+      'ann@[127.0.0.1]',
+      '.ann@practice.example',
+      'ann@-practice.example',
+      'ann@practice.example\0',
+    ];
     for (const to of attacks) expect([to, (await refused(queue({ to }))).code]).to.deep.equal([to, 'validation_failed']);
     const split = await refused(queue({ data: { record: { name: 'Ann\r\nBcc: eve@evil.example', day: '2026-03-05' } } }));
     expect(split.code).to.equal('rule_failed');
@@ -102,7 +121,9 @@ describe('mail queue', () => {
 
   it('puts the thread token into Reply-To, the same for the thread and its messages', async () => {
     const first = (await row((await queue({ class: 'transactional', about: ABOUT, mailbox: 'help' })).deliveryId))['headers'] as Record<string, string>;
-    const second = (await row((await queue({ class: 'transactional', about: ABOUT, mailbox: 'help', inReplyTo: '<m1@practice.example>' })).deliveryId))['headers'] as Record<string, string>;
+    const second = (await row((await queue({ class: 'transactional', about: ABOUT, mailbox: 'help', inReplyTo: '<m1@practice.example>' })).deliveryId))[
+      'headers'
+    ] as Record<string, string>;
     expect(first['Reply-To']).to.match(/^help\+t-[0-9a-f]{32}@plan\.example$/);
     expect(second['Reply-To']).to.equal(first['Reply-To']);
     expect([second['In-Reply-To'], second['References']]).to.deep.equal(['<m1@practice.example>', '<m1@practice.example>']);

@@ -23,10 +23,21 @@ describe('mail sender', () => {
   const makeSender = (smtpUrl: string | null, sandbox = false): MailSender =>
     makeMailSender({ smtpUrl, clock: desk.clock, log: desk.log, files, sandbox, onBounce: (_tx, delivery) => Promise.resolve(void bounced.push(delivery)) });
   const queue = async (to: string, mailClass: QueueMail['class'] = 'campaign', more: Partial<QueueMail> = {}): Promise<string> => {
-    const mail: QueueMail = { template: 'mail/invite', to, class: mailClass, key: `s${(keys += 1)}`, data: { record: { name: 'Ann', day: '2026-03-05' } }, about: null, ...more };
+    const mail: QueueMail = {
+      template: 'mail/invite',
+      to,
+      class: mailClass,
+      key: `s${(keys += 1)}`,
+      data: { record: { name: 'Ann', day: '2026-03-05' } },
+      about: null,
+      ...more,
+    };
     return (await inTransaction(desk.db, (tx) => desk.queue.queue(tx, desk.context(), mail))).deliveryId;
   };
-  const state = async (id: string): Promise<Record<string, unknown>> => (await rows(desk.db, sql`select state, attempt, last_error, next_attempt_at, sent_at, lease_until from credenza.mail_delivery where id = ${id}::uuid`))[0] ?? {};
+  const state = async (id: string): Promise<Record<string, unknown>> =>
+    (
+      await rows(desk.db, sql`select state, attempt, last_error, next_attempt_at, sent_at, lease_until from credenza.mail_delivery where id = ${id}::uuid`)
+    )[0] ?? {};
   const pass = (ms: number): void => desk.clock.advanceTo(new Date(desk.clock.nowMs() + ms).toISOString());
 
   before(async () => {
@@ -54,7 +65,10 @@ describe('mail sender', () => {
     expect(new Set(sink.messages.map((message) => message.parsed.messageId))).to.deep.equal(new Set(ids.map((id) => `<${id}@plan.example>`)));
     expect(sink.messages.every((message) => message.to.length === 1 && message.from === 'network@plan.example')).to.equal(true);
     const [message] = sink.messages;
-    expect(message?.raw).to.match(/^From: "?Network Operations"? <network@plan\.example>\r?$/m).and.to.match(/^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r?$/m).and.to.match(/^List-Unsubscribe:\s+<https:\/\/plan\.example\/portal\/unsubscribe\/[\w-]{43}>\r?$/m);
+    expect(message?.raw)
+      .to.match(/^From: "?Network Operations"? <network@plan\.example>\r?$/m)
+      .and.to.match(/^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r?$/m)
+      .and.to.match(/^List-Unsubscribe:\s+<https:\/\/plan\.example\/portal\/unsubscribe\/[\w-]{43}>\r?$/m);
     expect(message?.parsed.text).to.contain('HELLO ANN');
     expect((await sender.sendDue(desk.db)).sent).to.equal(0);
     expect(sink.messages).to.have.length(120);
@@ -70,7 +84,9 @@ describe('mail sender', () => {
   });
 
   it('sends attachments from the file store', async () => {
-    const file = await inTransaction(desk.db, (tx) => files.put(tx, { name: 'a.txt', mediaType: 'text/plain', bytes: Buffer.from('the attachment'), by: 'test', at: desk.clock.now() }));
+    const file = await inTransaction(desk.db, (tx) =>
+      files.put(tx, { name: 'a.txt', mediaType: 'text/plain', bytes: Buffer.from('the attachment'), by: 'test', at: desk.clock.now() }),
+    );
     await queue('att@practice.example', 'transactional', { attachments: [{ fileId: file.id, name: 'note.txt' }] });
     const lost = await queue('lost@practice.example', 'transactional', { attachments: [{ fileId: randomUUID(), name: 'gone.txt' }] });
     expect(await sender.sendDue(desk.db)).to.include({ sent: 1, failed: 1 });

@@ -10,6 +10,8 @@ import { FORMATS } from './formats.ts';
 
 const CONDITION = { kind: 'boolean' } as const;
 const TEXT = { kind: 'text' } as const;
+/** The cells of the line that is read. */
+const IMPORT_VARIABLES: Readonly<Record<string, ExprType>> = { row: { kind: 'json' } };
 
 /** What the values of a mailbox may name: the message as it came in. */
 export const MAIL_TYPE: ExprType = {
@@ -179,8 +181,8 @@ function checkImport(scope: CheckScope, map: ImportMapFile): void {
     });
     for (const field of Object.keys(target.fields)) fieldAt(scope, object, field, at(`/fields${pointerToken(field)}`));
     if (!scope.model.functions.has('col')) continue;
-    for (const [field, text] of Object.entries(target.fields)) scope.checkAt(text, null, at(`/fields${pointerToken(field)}`));
-    target.reject?.forEach((entry, index) => scope.checkAt(entry.when, null, at(`/reject/${String(index)}/when`), CONDITION));
+    for (const [field, text] of Object.entries(target.fields)) scope.checkAt(text, null, at(`/fields${pointerToken(field)}`), null, IMPORT_VARIABLES);
+    target.reject?.forEach((entry, index) => scope.checkAt(entry.when, null, at(`/reject/${String(index)}/when`), CONDITION, IMPORT_VARIABLES));
   }
 }
 

@@ -237,6 +237,22 @@ describe('model store', () => {
     expect((await store.plan(base())).steps).to.deep.equal([]);
   });
 
+  it('makes an index anew that a killed apply left invalid', async () => {
+    await store.apply(base(), 'test');
+    await insert('Garden', { name: 'Rosary' });
+    const wanted = withField(base(), 'Garden', 'shade', { type: 'string', 'x-id': 'abcdefgh0123', 'x-unique': true });
+    const plan = await store.plan(wanted);
+    const done = plan.steps.filter((step) => step.sql.length > 0);
+    for (const step of done) for (const statement of step.sql) await database.db.raw(statement);
+    const index = done.find((step) => step.class === 'online');
+    const name = /index concurrently "([^"]+)"/.exec(index?.sql.join() ?? '')?.[1];
+    await run(database.db, sql`update pg_index set indisvalid = false where indexrelid = ${`${schemaOf(database.db)}.${name ?? ''}`}::regclass`);
+    await store.apply(wanted, 'test');
+    const [row] = await rows(database.db, sql`select indisvalid from pg_index where indexrelid = ${`${schemaOf(database.db)}.${name ?? ''}`}::regclass`);
+    expect(row).to.deep.equal({ indisvalid: true });
+    expect((await store.plan(wanted)).steps).to.deep.equal([]);
+  });
+
   it('lets two processes apply at once: one does it, the other finds it done', async () => {
     const otherPool = openTestPool(database.url);
     try {

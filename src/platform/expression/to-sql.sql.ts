@@ -304,7 +304,7 @@ function aggregate(node: Extract<Expr, { kind: 'aggregate' }>, target: Target, p
   const filtered = node.filter === null ? live : sql`${live} and ${predicate(node.filter, target, inner)}`;
   if (node.operator === 'exists') return sql`exists (select 1 ${filtered})`;
   if (node.operator === 'all')
-    return node.filter === null ? keyword('true') : sql`not exists (select 1 ${live} and ${target.forms.not(predicate(node.filter, target, inner))})`;
+    return node.filter === null ? keyword('true') : sql`(not exists (select 1 ${live} and ${target.forms.not(predicate(node.filter, target, inner))}))`;
   if (node.value === null) return sql`(select count(*)::numeric ${filtered})`;
   // Over a sub-select, for PostgreSQL gives an aggregate of outer columns alone to the outer query.
   const values = sql`from (select ${value(node.value, target, inner)} as v ${filtered}) as _g`;

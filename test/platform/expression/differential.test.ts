@@ -132,7 +132,7 @@ function makeCases(world: World, count: number, seed: number): readonly Case[] {
   const kinds: readonly Kind[] = ['boolean', 'boolean', 'boolean', 'boolean', 'number', 'number', 'text', 'date', 'instant', 'list'];
   const numbers = fc.array(fc.nat(), { minLength: 120, maxLength: 120, size: 'max' });
   return fc.sample(fc.tuple(fc.constantFrom(...kinds), numbers), { numRuns: count, seed }).map(([kind, choices]) => {
-    const text = randomText(world.schema, ROOT, kind, entropyFrom(choices), { depth: 4, relations: true });
+    const text = randomText(world.schema, ROOT, kind, entropyFrom(choices), { depth: 4, relations: true, caller: true });
     const typed = checkExpression(text, world.schema, { object: ROOT, variables: VARIABLES });
     return { world, text, typed, isFilter: kind === 'boolean' && (choices[0] ?? 0) % 3 > 0 };
   });

@@ -17,6 +17,8 @@ export type Kind = 'boolean' | 'number' | 'text' | 'date' | 'instant' | 'uuid' |
 interface Limits {
   readonly depth: number;
   readonly relations: boolean;
+  /** Whether `user` and `subject` are known. */
+  readonly caller: boolean;
 }
 
 interface Place extends Limits {
@@ -43,7 +45,7 @@ const LITERALS: Readonly<Record<Kind, readonly string[]>> = {
   text: ["'a'", "'b'", "'A'", "''", "'é'", "'10'", "'a%b'", "'_'", "'🙂'", "'ab'", "'2026-01-31'", "'1.5'", "'\\\\'"],
   date: ["date('2026-01-31')", "date('2024-02-29')", 'today()', "date('2026-07-06')", "date('9999-12-31')"],
   instant: ["instant('2026-03-08T07:00:00Z')", 'now()', "at(date('2026-11-01'), '01:30')"],
-  uuid: ['user', "'00000000-0000-7000-8000-000000000101'", 'subject'],
+  uuid: ["'00000000-0000-7000-8000-000000000101'"],
   list: ["['a', 'b']", "['é']", "['a', null]"],
 };
 
@@ -86,9 +88,14 @@ function manyPaths(place: Place): readonly { readonly path: string; readonly obj
   return found;
 }
 
+/** A literal of a kind, or the caller. */
+function literal(kind: Kind, place: Place): string {
+  return pick(place, kind === 'uuid' && place.caller ? ['user', 'subject', ...LITERALS.uuid] : LITERALS[kind]);
+}
+
 function simple(kind: Kind, place: Place): string {
   const names = fields(place, kind);
-  return names.length === 0 || place.entropy.next(4) === 3 ? pick(place, LITERALS[kind]) : pick(place, names);
+  return names.length === 0 || place.entropy.next(4) === 3 ? literal(kind, place) : pick(place, names);
 }
 
 function expression(kind: Kind, place: Place): string {
@@ -142,7 +149,7 @@ const MAKERS: Readonly<Record<Kind, Maker>> = {
       () => `(${simple('number', place)} in [${of('number')}, ${simple('number', place)}, 1])`,
       () => `(${simple('number', place)} in [1, 2.5, 7])`,
       () => `(${of('date')} in [${two('date').join(', ')}])`,
-      () => `(${simple('uuid', place)} in [${simple('uuid', place)}, user])`,
+      () => `(${simple('uuid', place)} in [${simple('uuid', place)}, ${literal('uuid', place)}])`,
       () => `${pick(place, ['has', 'isNull'])}(${of(any())})`,
       () => `(${of(any())} ${pick(place, ['==', '!='])} null)`,
       () => `${of('text')}.${pick(place, ['startsWith', 'endsWith', 'contains'])}(${of('text')})`,

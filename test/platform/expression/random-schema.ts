@@ -169,7 +169,7 @@ function addFormulas(schema: ExprSchema, objects: ReadonlyMap<string, { fields: 
       if (entropy.next(2) === 0) continue;
       const name = `${kind}Formula`;
       const type: ExprType = { kind };
-      const tree = checkExpression(randomText(schema, object, kind, entropy, { depth: 2, relations: object === 'Alpha' }), schema, { object });
+      const tree = checkExpression(randomText(schema, object, kind, entropy, { depth: 2, relations: object === 'Alpha', caller: false }), schema, { object });
       objects.get(object)?.fields.set(name, { kind: 'formula', name, type, tree });
     }
   }

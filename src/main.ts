@@ -102,7 +102,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     config: {
       from: config.mailFrom,
       domain: config.mailDomain,
-      publicUrl,
+      publicUrl: () => publicUrl,
       planName: config.planName,
       planAddress: config.planAddress,
       planPhone: config.planPhone,

@@ -7,7 +7,7 @@ import { metadataPointer } from '../metadata/kinds.ts';
 import type { RuleFile, RuleStep, RuleTrigger } from '../metadata/types.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
 import type { Compiled, CompiledRule, CompiledStep } from './types.ts';
-import { isCronPattern } from './occurrences.ts';
+import { cronComplaint } from './occurrences.ts';
 
 export interface RuleSet {
   /** Enabled rules, by id. */
@@ -105,7 +105,7 @@ function checkTrigger(model: Model, file: RuleFile, object: string | null): void
     if (path.states.some((state) => state.name === on.state)) return;
     wrong(file, '/on/state', `The path "${path.name}" has no state "${on.state}". Its states: ${path.states.map((state) => state.name).join(', ')}.`);
   } else if ('schedule' in on) {
-    const complaint = isCronPattern(on.schedule, on.zone);
+    const complaint = cronComplaint(on.schedule, on.zone);
     if (complaint !== null) wrong(file, '/on/schedule', complaint);
     if (on.for?.filter !== undefined) requireFilter(model, file, '/on/for/filter', on.for.filter, on.for.object);
   } else if ('date' in on) checkDateTrigger(model, file, on, written);

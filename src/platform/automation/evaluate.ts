@@ -77,12 +77,13 @@ export function makeEvaluator(db: Knex, call: CallContext): Evaluator {
  * give how many records they lead to; fields marked sensitive are named, their values are not.
  */
 export function valuesRead(model: Model, expression: Compiled, row: Row, context: EvalContext): Readonly<Record<string, unknown>> {
-  const values: Record<string, unknown> = {};
+  const found = new Map<string, unknown>();
   for (const path of expression.typed.reads) {
-    const root = path.steps[0]?.object;
-    if (root === expression.typed.object) values[path.steps.map((step) => step.field).join('.')] = valueAt(model, path, row, context);
+    if (path.steps[0]?.object === expression.typed.object) found.set(path.steps.map((step) => step.field).join('.'), valueAt(model, path, row, context));
   }
-  return values;
+  const names = [...found.keys()];
+  // The id of a reference that is only followed says nothing.
+  return Object.fromEntries([...found].filter(([name]) => !names.some((other) => other.startsWith(`${name}.`))));
 }
 
 function valueAt(model: Model, path: ReadPath, start: Row, context: EvalContext): unknown {

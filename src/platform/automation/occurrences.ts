@@ -1,26 +1,20 @@
-import { Cron } from 'croner';
 import { DateTime } from 'luxon';
+import { nextCronInstant } from '../calendar/recurrence.ts';
 import type { Instant, PlainDate } from '../clock.ts';
+import { isAppError } from '../errors.ts';
 import { addDuration, parseDuration } from '../expression/durations.ts';
-import { dayInZone, isZone } from '../expression/zones.ts';
+import { dayInZone } from '../expression/zones.ts';
 import type { CalendarLookup } from '../expression/types.ts';
 import type { RuleTrigger } from '../metadata/types.ts';
 
 /** What is wrong with a cron pattern of five fields and its zone, or null. */
-export function isCronPattern(pattern: string, zone: string): string | null {
-  if (!isZone(zone)) return `"${zone}" is not a time zone.`;
-  if (pattern.trim().split(/\s+/).length !== 5) return `"${pattern}" must have five fields: minute, hour, day of month, month, day of week.`;
+export function cronComplaint(pattern: string, zone: string): string | null {
   try {
-    return new Cron(pattern, { timezone: zone, paused: true }).nextRun(new Date('2000-01-01T00:00:00Z')) === null ? `"${pattern}" never happens.` : null;
+    return nextCronInstant(pattern, zone, '2000-01-01T00:00:00.000Z') === null ? `"${pattern}" never happens.` : null;
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    return `"${pattern}" is not a cron pattern: ${error.message}.`;
+    if (!isAppError(error, 'metadata_invalid')) throw error;
+    return error.message;
   }
-}
-
-/** First occurrence after an instant, or null when there is none. A time that a clock change leaves out moves to after the gap; one that happens twice means the first. */
-export function nextOccurrence(pattern: string, zone: string, after: Instant): Instant | null {
-  return new Cron(pattern, { timezone: zone, paused: true }).nextRun(new Date(after))?.toISOString() ?? null;
 }
 
 /** Occurrences from `first` up to and including `until`, oldest first; at most `limit`, the newest ones. */
@@ -31,20 +25,18 @@ export function occurrencesUntil(
   until: Instant,
   limit: number,
 ): { readonly list: readonly Instant[]; readonly next: Instant | null; readonly dropped: number } {
-  const cron = new Cron(pattern, { timezone: zone, paused: true });
   const list: Instant[] = [];
   let dropped = 0;
-  let current: Date | null = new Date(first);
-  const end = new Date(until);
-  while (current !== null && current <= end) {
-    list.push(current.toISOString());
+  let current: Instant | null = first;
+  while (current !== null && current <= until) {
+    list.push(current);
     if (list.length > limit) {
       list.shift();
       dropped += 1;
     }
-    current = cron.nextRun(current);
+    current = nextCronInstant(pattern, zone, current);
   }
-  return { list, next: current?.toISOString() ?? null, dropped };
+  return { list, next: current, dropped };
 }
 
 /** Wall time of an instant in a zone, `2026-03-08T03:00`: part of the key of a scheduled run. */

@@ -1,6 +1,7 @@
 import type { ErrorDetail } from '../errors.ts';
 import { dayInZone } from '../expression/zones.ts';
 import type { EvalContext, Row } from '../expression/types.ts';
+import { metadataPointer } from '../metadata/kinds.ts';
 import type { Json } from '../metadata/scalars.ts';
 import type { RuleFile } from '../metadata/types.ts';
 import type { Model, ObjectModel } from '../model/types.ts';

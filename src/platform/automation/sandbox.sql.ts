@@ -3,12 +3,6 @@ import type { Instant } from '../clock.ts';
 import { toRfc3339 } from '../db.ts';
 import { platformTable, rows, run, sql } from '../sql.ts';
 
-/** True for a database marked as a sandbox: only there may time be moved and the product be simulated. */
-export async function isSandbox(db: Knex): Promise<boolean> {
-  const [found] = await rows(db, sql`select value from ${platformTable(db, 'setting')} where key = 'sandbox'`);
-  return found?.['value'] === true;
-}
-
 /** Marks an otherwise fresh database as a sandbox; there is no way back. */
 export async function markSandbox(tx: Knex): Promise<void> {
   await run(

@@ -4,8 +4,9 @@ import { makeVirtualClock, type Instant, type VirtualClock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { seededRandom, type RandomBytes } from '../ids.ts';
 import type { DrainCounts, Worker } from '../jobs/worker.ts';
+import { isSandbox } from '../mail/mail.sql.ts';
 import { runDue } from './run-due.ts';
-import { isSandbox, readSimulationLog } from './sandbox.sql.ts';
+import { readSimulationLog } from './sandbox.sql.ts';
 
 export interface SimulateOptions {
   readonly db: Knex;

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import type { Instant } from '../clock.ts';
+import { nextCronInstant } from '../calendar/recurrence.ts';
 import { AppError } from '../errors.ts';
 import type { Row } from '../expression/types.ts';
 import { fault } from '../fault.ts';
@@ -8,7 +9,7 @@ import type { EventRow } from '../jobs/types.ts';
 import { rowOf } from '../record/images.ts';
 import { makeEvaluator, type Evaluator } from './evaluate.ts';
 import { matchCondition } from './match.ts';
-import { anchorDay, anchorRange, fireInstant, localText, nextOccurrence, occurrencesUntil } from './occurrences.ts';
+import { anchorDay, anchorRange, fireInstant, localText, occurrencesUntil } from './occurrences.ts';
 import { objectOf } from './records.sql.ts';
 import { insertRuns, type NewRun } from './runs.sql.ts';
 import { listSchedules, moveSchedule, putSchedule, removeSchedules, type RuleSchedule } from './schedules.sql.ts';
@@ -39,7 +40,7 @@ export async function syncSchedules(tx: Knex.Transaction, context: CallContext, 
 /** When a timed rule must be looked at next: a schedule's next occurrence, a date rule's next local time of day. */
 function nextLook(context: CallContext, rule: CompiledRule, after: Instant): Instant | null {
   const on = rule.file.on;
-  if ('schedule' in on) return nextOccurrence(on.schedule, on.zone, after);
+  if ('schedule' in on) return nextCronInstant(on.schedule, on.zone, after);
   if (!('date' in on)) return null;
   const { calendarLookup } = context.model;
   const calendar = on.calendar ?? calendarLookup.planCalendar;

@@ -1,0 +1,233 @@
+import { expect } from 'chai';
+import type { RuleFile } from '../../../src/platform/metadata/types.ts';
+import { runDue } from '../../../src/platform/automation/run-due.ts';
+import { anchorRange, cronComplaint, fireInstant, occurrencesUntil } from '../../../src/platform/automation/occurrences.ts';
+import { AppError } from '../../../src/platform/errors.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
+import { openTestPool } from '../../support/database.ts';
+import { makeShop, type Shop } from './fixtures/shop.ts';
+
+const todo = (subject: string): RuleFile['do'] => [{ step: 'create', object: 'Todo', values: { subject, order: 'id' } }];
+const lone: RuleFile['do'] = [{ step: 'create', object: 'Todo', values: { subject: 'text(now())' } }];
+
+describe('rules that start by schedule', () => {
+  const zone = 'America/New_York';
+  let shop: Shop;
+  const until = (instant: string): Promise<unknown> => runDue({ db: shop.db, clock: shop.clock, worker: shop.worker, until: instant });
+  afterEach(() => shop.drop());
+
+  it('run at their local time through a change of the clocks: never twice, never left out', async () => {
+    shop = await makeShop([{ name: 'night', on: { schedule: '30 2 * * *', zone }, do: lone, missed: 'all' }], { start: '2026-03-06T12:00:00.000Z' });
+    await until('2026-03-10T12:00:00.000Z');
+    expect((await shop.runs('night')).map((run) => run.dueAt).reverse()).to.deep.equal([
+      '2026-03-07T07:30:00.000Z',
+      // 02:30 does not exist on this day: the first instant after the gap
+      '2026-03-08T07:00:00.000Z',
+      '2026-03-09T06:30:00.000Z',
+      '2026-03-10T06:30:00.000Z',
+    ]);
+    expect((await shop.list('Todo')).map((found) => found['subject'])).to.have.length(4);
+  });
+
+  it('run once in the hour that happens twice', async () => {
+    shop = await makeShop([{ name: 'night', on: { schedule: '30 1 * * *', zone }, do: lone, missed: 'all' }], { start: '2026-10-31T12:00:00.000Z' });
+    await until('2026-11-02T12:00:00.000Z');
+    expect((await shop.runs('night')).map((run) => run.dueAt).reverse()).to.deep.equal(['2026-11-01T05:30:00.000Z', '2026-11-02T06:30:00.000Z']);
+  });
+
+  it('make up for missed occurrences as the rule says: all, the last one, or none', async () => {
+    const rule = (name: string, missed: 'all' | 'once' | 'skip'): RuleFile => ({ name, on: { schedule: '0 9 * * *', zone }, do: lone, missed });
+    shop = await makeShop([rule('every', 'all'), rule('last', 'once'), rule('none', 'skip')], { start: '2026-03-02T15:00:00.000Z' });
+    await shop.worker.drain();
+    // the process was away for four days
+    shop.clock.advanceTo('2026-03-06T15:00:00.000Z');
+    await shop.worker.drain();
+    expect(await shop.runs('every')).to.have.length(4);
+    const last = await shop.runs('last');
+    expect(last.map((run) => run.dueAt)).to.deep.equal(['2026-03-06T14:00:00.000Z']);
+    expect(last[0]?.trace.missed).to.equal(3);
+    expect(await shop.runs('none')).to.have.length(0);
+    shop.clock.advanceTo('2026-03-09T13:05:00.000Z');
+    await shop.worker.drain();
+    expect((await shop.runs('none')).map((run) => run.dueAt)).to.deep.equal(['2026-03-09T13:00:00.000Z']);
+  });
+
+  it('run for each record that the filter and the condition choose', async () => {
+    shop = await makeShop([
+      {
+        name: 'sweep',
+        on: { schedule: '0 * * * *', zone, for: { object: 'Order', filter: 'quantity > 1' } },
+        when: 'note == null',
+        do: todo("'Sweep ' + title"),
+      },
+    ]);
+    await shop.worker.drain();
+    await shop.create('Order', { title: 'a', quantity: 2 });
+    await shop.create('Order', { title: 'b', quantity: 1 });
+    await shop.create('Order', { title: 'c', quantity: 3, note: 'done' });
+    await until('2026-03-02T16:30:00.000Z');
+    expect((await shop.list('Todo')).map((found) => found['subject'])).to.deep.equal(['Sweep a']);
+    const [run] = await shop.runs('sweep');
+    expect(run?.runKey).to.contain(':schedule:2026-03-02T11:00:America/New_York:');
+  });
+
+  it('make each occurrence once, whoever looks: two workers, a restart, a second publication', async () => {
+    const rules: readonly RuleFile[] = [{ name: 'hourly', on: { schedule: '0 * * * *', zone }, do: lone, missed: 'all' }];
+    shop = await makeShop(rules);
+    await shop.worker.drain();
+    const other = openTestPool(shop.url);
+    try {
+      const second = shop.second(other);
+      for (const hour of ['16', '17', '18']) {
+        shop.clock.advanceTo(`2026-03-02T${hour}:00:30.000Z`);
+        await Promise.all([shop.worker.drain(), second.drain()]);
+        await shop.publish(rules);
+      }
+      expect((await shop.runs('hourly')).map((run) => run.state)).to.deep.equal(['done', 'done', 'done']);
+    } finally {
+      await other.destroy();
+    }
+  });
+});
+
+describe('rules that start by a date of a record', () => {
+  let shop: Shop;
+  const until = (instant: string): Promise<unknown> => runDue({ db: shop.db, clock: shop.clock, worker: shop.worker, until: instant });
+  const remind = (more: Partial<RuleFile> = {}): RuleFile => ({
+    name: 'remind',
+    on: { date: 'Order.dueOn', offsets: ['-P7D', 'P0D'], at: '08:00' },
+    when: "status == 'new'",
+    do: todo("'Due ' + text(dueOn)"),
+    ...more,
+  });
+  const fired = async (): Promise<unknown[]> => (await shop.runs('remind')).map((run) => `${run.dueAt} ${run.anchor ?? ''} ${run.state}`).reverse();
+  afterEach(() => shop.drop());
+
+  it('fire at the local time of the day, across a change of the clocks, only while the condition holds', async () => {
+    shop = await makeShop([remind()]);
+    await shop.worker.drain();
+    const id = await shop.create('Order', { title: 'a', dueOn: '2026-03-12', quantity: 1 });
+    const packed = await shop.create('Order', { title: 'b', dueOn: '2026-03-12', quantity: 1 });
+    await shop.write('Order', { kind: 'transition', id: packed, transition: 'pack' });
+    await until('2026-03-20T00:00:00.000Z');
+    expect(await fired()).to.deep.equal(['2026-03-05T13:00:00.000Z 2026-03-12 -P7D done', '2026-03-12T12:00:00.000Z 2026-03-12 P0D done']);
+    expect((await shop.runs('remind')).every((run) => run.recordId === id)).to.equal(true);
+  });
+
+  it('fire anew when the date is moved, and not again for a date they fired for', async () => {
+    shop = await makeShop([remind()]);
+    await shop.worker.drain();
+    const id = await shop.create('Order', { title: 'a', dueOn: '2026-03-12' });
+    await until('2026-03-06T00:00:00.000Z');
+    await shop.write('Order', { kind: 'update', id, values: { dueOn: '2026-03-20' } });
+    await until('2026-03-14T00:00:00.000Z');
+    await shop.publish([remind({ label: 'Renamed' })]);
+    await until('2026-03-15T00:00:00.000Z');
+    expect(await fired()).to.deep.equal(['2026-03-05T13:00:00.000Z 2026-03-12 -P7D done', '2026-03-13T12:00:00.000Z 2026-03-20 -P7D done']);
+  });
+
+  it('count months to their end and business days by the calendar', async () => {
+    shop = await makeShop([remind({ on: { date: 'Order.dueOn', offsets: ['P1M', 'P2BD'], at: '09:00' } })], { start: '2026-01-02T12:00:00.000Z' });
+    await shop.worker.drain();
+    await shop.create('Order', { title: 'a', dueOn: '2026-01-31' });
+    await shop.create('Order', { title: 'b', dueOn: '2026-01-16' });
+    await until('2026-03-10T00:00:00.000Z');
+    expect(await fired()).to.deep.equal([
+      // Monday the 19th is a holiday
+      '2026-01-21T14:00:00.000Z 2026-01-16 P2BD done',
+      '2026-02-03T14:00:00.000Z 2026-01-31 P2BD done',
+      '2026-02-16T14:00:00.000Z 2026-01-16 P1M done',
+      '2026-02-28T14:00:00.000Z 2026-01-31 P1M done',
+    ]);
+  });
+
+  it('after a standstill run the last of several for a record, all, or none, and note the others', async () => {
+    const missed = async (policy: 'once' | 'all' | 'skip'): Promise<unknown[]> => {
+      shop = await makeShop([remind({ missed: policy })]);
+      await shop.worker.drain();
+      await shop.create('Order', { title: 'a', dueOn: '2026-03-12' });
+      shop.clock.advanceTo('2026-03-15T12:00:00.000Z');
+      await shop.worker.drain();
+      const found = await fired();
+      if (policy !== 'skip') await shop.drop();
+      return found;
+    };
+    expect(await missed('once')).to.deep.equal(['2026-03-05T13:00:00.000Z 2026-03-12 -P7D skipped', '2026-03-12T12:00:00.000Z 2026-03-12 P0D done']);
+    expect(await missed('all')).to.deep.equal(['2026-03-05T13:00:00.000Z 2026-03-12 -P7D done', '2026-03-12T12:00:00.000Z 2026-03-12 P0D done']);
+    expect(await missed('skip')).to.deep.equal(['2026-03-05T13:00:00.000Z 2026-03-12 -P7D skipped', '2026-03-12T12:00:00.000Z 2026-03-12 P0D skipped']);
+  });
+
+  it('do not lose a record whose write was under way while its moment passed', async () => {
+    shop = await makeShop([remind()], { start: '2026-03-05T12:59:59.000Z' });
+    await shop.worker.drain();
+    const call = await shop.context();
+    // the write began before 08:00 and becomes visible after the scan at 08:00
+    const writing = await shop.db.transaction();
+    await shop.engine.write(writing, call, 'Order', [{ kind: 'create', values: { title: 'late', dueOn: '2026-03-12' } }], { asSystem: true });
+    shop.clock.advanceTo('2026-03-05T13:00:00.000Z');
+    await shop.worker.drain();
+    expect(await fired()).to.deep.equal([]);
+    await writing.commit();
+    await shop.worker.drain();
+    expect(await fired()).to.deep.equal(['2026-03-05T13:00:00.000Z 2026-03-12 -P7D done']);
+    const past = await shop.create('Order', { title: 'after', dueOn: '2026-03-12' });
+    await shop.worker.drain();
+    expect((await shop.runs('remind')).some((run) => run.recordId === past)).to.equal(false);
+  });
+});
+
+describe('occurrences', () => {
+  it('refuse patterns and zones that are not understood', () => {
+    expect(cronComplaint('0 8 * * 1-5', 'America/New_York')).to.equal(null);
+    expect(cronComplaint('0 8 * *', 'America/New_York')).to.be.a('string');
+    expect(cronComplaint('0 8 * * *', 'America/Nowhere')).to.contain('America/Nowhere');
+    expect(cronComplaint('0 8 31 2 *', 'America/New_York')).to.contain('never');
+  });
+
+  it('keep only the newest when there are very many', () => {
+    const found = occurrencesUntil('* * * * *', 'UTC', '2026-01-01T00:00:00.000Z', '2026-01-01T00:09:00.000Z', 3);
+    expect(found).to.deep.equal({
+      list: ['2026-01-01T00:07:00.000Z', '2026-01-01T00:08:00.000Z', '2026-01-01T00:09:00.000Z'],
+      next: '2026-01-01T00:10:00.000Z',
+      dropped: 7,
+    });
+  });
+
+  it('every anchor that fires on a day lies in the range that is searched for that day', async () => {
+    const shop = await makeShop([]);
+    try {
+      const calendars = (await shop.store.current()).calendarLookup;
+      let tried = 0;
+      for (const offset of ['P0D', '-P30D', 'P1M', '-P1M', 'P3M', '-P12M', 'P2BD', '-P10BD', 'P25BD', 'P2W']) {
+        for (let day = Date.parse('2027-10-01'); day < Date.parse('2028-03-15'); day += 86_400_000) {
+          const anchor = new Date(day).toISOString().slice(0, 10);
+          const at = fireInstant({ date: 'Order.dueOn', offsets: [offset], at: '12:00' }, offset, anchor, calendars);
+          const fires = at?.slice(0, 10) ?? '';
+          const range = anchorRange(offset, fires, fires);
+          expect(range.from <= anchor && anchor <= range.to, `${offset} of ${anchor} fires on ${fires}, searched ${range.from} to ${range.to}`).to.equal(true);
+          tried += 1;
+        }
+      }
+      expect(tried).to.be.greaterThan(1500);
+    } finally {
+      await shop.drop();
+    }
+  });
+});
+
+describe('doing what is due', () => {
+  it('goes ahead of time only with a clock that can be moved', async () => {
+    const shop = await makeShop([]);
+    try {
+      const failure = await runDue({ db: shop.db, clock: systemClock, worker: shop.worker, until: '9999-01-01T00:00:00.000Z' }).then(
+        () => null,
+        (error: unknown) => error,
+      );
+      expect(failure).to.be.instanceOf(AppError);
+      const now = await runDue({ db: shop.db, clock: systemClock, worker: shop.worker });
+      expect(now.moments).to.equal(1);
+    } finally {
+      await shop.drop();
+    }
+  });
+});

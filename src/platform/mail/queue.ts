@@ -16,8 +16,8 @@ export interface MailConfig {
   readonly from: string;
   /** Domain of Message-IDs. */
   readonly domain: string;
-  /** Where links in mails point to, without a slash at the end. */
-  readonly publicUrl: string;
+  /** Where links in mails point to; a function when it is known only once the server listens. */
+  readonly publicUrl: string | (() => string);
   readonly planName: string;
   readonly planAddress: string;
   readonly planPhone: string;
@@ -58,8 +58,7 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
   const { config, newId } = options;
   const templates = options.templates ?? makeMailTemplates();
   const sender = parseSender(config.from);
-  const publicUrl = config.publicUrl.replace(/\/+$/, '');
-  const plan = { name: config.planName, address: config.planAddress, phone: config.planPhone, url: publicUrl };
+  const publicUrlNow = (): string => (typeof config.publicUrl === 'string' ? config.publicUrl : config.publicUrl()).replace(/\/+$/, '');
   const token = (bytes: number): string => Buffer.from(newSecret(options.random), 'base64url').subarray(0, bytes).toString('hex');
 
   async function replyHeaders(tx: Knex.Transaction, context: CallContext, mail: QueueMail): Promise<Record<string, string>> {
@@ -77,6 +76,10 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
       const recipient = parseAddress(mail.to);
       const isCampaign = mail.class === 'campaign';
       const secret = isCampaign ? newSecret(options.random) : null;
+      const publicUrl = config.publicUrl().replace(/\/+$/, '');
+      const plan = { name: config.planName, address: config.planAddress, phone: config.planPhone, url: publicUrl };
+      const publicUrl = publicUrlNow();
+      const plan = { name: config.planName, address: config.planAddress, phone: config.planPhone, url: publicUrl };
       const unsubscribeUrl = secret === null ? null : `${publicUrl}/portal/unsubscribe/${secret}`;
       const layout: LayoutData = { plan, unsubscribeUrl };
       const rendered = templates.render(context.model, mail.template, mail.data, layout);

@@ -16,8 +16,8 @@ export interface MailConfig {
   readonly from: string;
   /** Domain of Message-IDs. */
   readonly domain: string;
-  /** Where links in mails point to; a function when it is known only once the server listens. */
-  readonly publicUrl: string | (() => string);
+  /** Where links in mails point to; asked each time, for it is known only once the server listens. */
+  readonly publicUrl: () => string;
   readonly planName: string;
   readonly planAddress: string;
   readonly planPhone: string;
@@ -58,7 +58,6 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
   const { config, newId } = options;
   const templates = options.templates ?? makeMailTemplates();
   const sender = parseSender(config.from);
-  const publicUrlNow = (): string => (typeof config.publicUrl === 'string' ? config.publicUrl : config.publicUrl()).replace(/\/+$/, '');
   const token = (bytes: number): string => Buffer.from(newSecret(options.random), 'base64url').subarray(0, bytes).toString('hex');
 
   async function replyHeaders(tx: Knex.Transaction, context: CallContext, mail: QueueMail): Promise<Record<string, string>> {
@@ -77,8 +76,6 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
       const isCampaign = mail.class === 'campaign';
       const secret = isCampaign ? newSecret(options.random) : null;
       const publicUrl = config.publicUrl().replace(/\/+$/, '');
-      const plan = { name: config.planName, address: config.planAddress, phone: config.planPhone, url: publicUrl };
-      const publicUrl = publicUrlNow();
       const plan = { name: config.planName, address: config.planAddress, phone: config.planPhone, url: publicUrl };
       const unsubscribeUrl = secret === null ? null : `${publicUrl}/portal/unsubscribe/${secret}`;
       const layout: LayoutData = { plan, unsubscribeUrl };

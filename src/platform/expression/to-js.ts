@@ -1,6 +1,6 @@
 import { divide, negate, plainDecimal, sumDecimals, toDecimal, type Decimal } from './decimal.ts';
 import { compareValues, JS_OPERATORS, type JsOperators } from './js-operators.ts';
-import { sortKey } from './sort-key.ts';
+import { compareCodePoints, sortKey } from './sort-key.ts';
 import { isRecordExpr, treeOf, type Expr, type RecordExpr } from './tree.ts';
 import type { EvalContext, ExprSchema, ExprType, ExprValue, Row, TypedExpression } from './types.ts';
 
@@ -253,7 +253,7 @@ function compileOrder(node: Extract<Expr, { kind: 'order' }>, at: Surroundings):
     const key = sortKey(node.right.value);
     return (frame) => {
       const value = left(frame);
-      return typeof value === 'string' && decide(compareValues(type, value, key));
+      return typeof value === 'string' && decide(compareCodePoints(sortKey(value), key));
     };
   }
   if (type.kind === 'number') {

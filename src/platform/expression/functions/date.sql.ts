@@ -137,6 +137,28 @@ function clock(name: 'today' | 'now', description: string): readonly [string, Fu
   ];
 }
 
+/** Whole months between two days, under either of its names. */
+function wholeMonths(name: string): readonly [string, FunctionEntry] {
+  return [
+    name,
+    {
+      name,
+      parameters: ['date', 'date'],
+      result: NUMBER,
+      pure: true,
+      description: 'Whole months from the first day to the second; negative when the second is earlier.',
+      evaluate: ([from, to]) => monthsBetween(asText(from), asText(to)),
+      toSql: ([from, to]) =>
+        letSql2(
+          { a: from ?? sql`null`, b: to ?? sql`null` },
+          { x: sql`case when _l.a <= _l.b then _l.a when _l.b < _l.a then _l.b end`, y: sql`case when _l.a <= _l.b then _l.b when _l.b < _l.a then _l.a end` },
+          sql`(case when _l.a <= _l.b then 1 else -1 end * ((extract(year from _l.y) - extract(year from _l.x)) * 12 + extract(month from _l.y) - extract(month from _l.x)
+            - case when extract(day from _l.y) < least(extract(day from _l.x), extract(day from date_trunc('month', _l.y::timestamp) + interval '1 month - 1 day')) then 1 else 0 end))::numeric`,
+        ),
+    },
+  ];
+}
+
 /** Functions on days and instants that need no business calendar. */
 export const DATE_FUNCTIONS: readonly (readonly [string, FunctionEntry])[] = [
   clock('today', 'The day of the evaluation in the time zone of the plan.'),
@@ -203,24 +225,8 @@ export const DATE_FUNCTIONS: readonly (readonly [string, FunctionEntry])[] = [
   elapsed('seconds', 1000, 'Seconds from the first instant to the second.'),
   elapsed('minutes', 60_000, 'Minutes from the first instant to the second.'),
   elapsed('hours', 3_600_000, 'Hours from the first instant to the second.'),
-  [
-    'monthsBetween',
-    {
-      name: 'monthsBetween',
-      parameters: ['date', 'date'],
-      result: NUMBER,
-      pure: true,
-      description: 'Whole months from the first day to the second; negative when the second is earlier.',
-      evaluate: ([from, to]) => monthsBetween(asText(from), asText(to)),
-      toSql: ([from, to]) =>
-        letSql2(
-          { a: from ?? sql`null`, b: to ?? sql`null` },
-          { x: sql`case when _l.a <= _l.b then _l.a when _l.b < _l.a then _l.b end`, y: sql`case when _l.a <= _l.b then _l.b when _l.b < _l.a then _l.a end` },
-          sql`(case when _l.a <= _l.b then 1 else -1 end * ((extract(year from _l.y) - extract(year from _l.x)) * 12 + extract(month from _l.y) - extract(month from _l.x)
-            - case when extract(day from _l.y) < least(extract(day from _l.x), extract(day from date_trunc('month', _l.y::timestamp) + interval '1 month - 1 day')) then 1 else 0 end))::numeric`,
-        ),
-    },
-  ],
+  wholeMonths('monthsBetween'),
+  wholeMonths('months'),
   moved('addDays', 'That many days later (earlier when negative).', addDays, (date, count) =>
     letSql({ d: date, n: count }, sql`case when ${WHOLE} and _l.d - date '0001-01-01' + _l.n between 0 and 3652058 then _l.d + _l.n::integer end`),
   ),

@@ -1,0 +1,157 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { DateTime } from 'luxon';
+import {
+  addDays,
+  addMonths,
+  dayNumber,
+  daysBetween,
+  formatDate,
+  fromDayNumber,
+  monthsBetween,
+  nextWeekday,
+  parseDate,
+  weekdayOf,
+} from '../../../src/platform/expression/dates.ts';
+import { add, decimalText, divide, multiply, plainDecimal, subtract, toDecimal } from '../../../src/platform/expression/decimal.ts';
+import { addDuration, parseDuration } from '../../../src/platform/expression/durations.ts';
+import { compareCodePoints, sortKey } from '../../../src/platform/expression/sort-key.ts';
+import { dayInZone, instantInZone } from '../../../src/platform/expression/zones.ts';
+import { rows, sql } from '../../../src/platform/sql.ts';
+import { makeTestDatabase, type TestDatabase } from '../../support/database.ts';
+
+const day = fc.integer({ min: -600_000, max: 2_900_000 }).map((number) => fromDayNumber(number) ?? '1970-01-01');
+
+describe('decimals', () => {
+  it('have one form for one value', () => {
+    for (const text of ['5', '5.0', '5.00', 5, '+5']) expect(toDecimal(text)).to.equal(5);
+    expect(Object.is(toDecimal('-0'), 0)).to.equal(true);
+    expect(decimalText(toDecimal('1e21') ?? 0)).to.equal('1000000000000000000000');
+    expect(plainDecimal(toDecimal('9007199254740992') ?? 0)).to.equal('9007199254740992');
+    expect(plainDecimal(toDecimal('9007199254740991') ?? 0)).to.equal(9007199254740991);
+    for (const wrong of ['', ' ', 'NaN', 'Infinity', '0x10', '1_0', Number.POSITIVE_INFINITY, null, undefined, {}]) expect(toDecimal(wrong)).to.equal(null);
+  });
+
+  it('agree with exact integers, on the fast path and off it', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: -(2n ** 56n), max: 2n ** 56n }), fc.bigInt({ min: -(2n ** 56n), max: 2n ** 56n }), (left, right) => {
+        const [first, second] = [toDecimal(left) ?? 0, toDecimal(right) ?? 0];
+        expect(decimalText(add(first, second) ?? 0)).to.equal((left + right).toString());
+        expect(decimalText(subtract(first, second) ?? 0)).to.equal((left - right).toString());
+        expect(decimalText(multiply(first, second) ?? 0)).to.equal((left * right).toString());
+        if (right === 0n) expect(divide(first, second)).to.equal(null);
+      }),
+    );
+  });
+});
+
+describe('days', () => {
+  it('agree with luxon', () => {
+    fc.assert(
+      fc.property(day, fc.integer({ min: -5000, max: 5000 }), (date, count) => {
+        const local = DateTime.fromISO(date, { zone: 'utc' });
+        const moved = local.plus({ days: count });
+        expect(addDays(date, count)).to.equal(moved.year >= 1 && moved.year <= 9999 ? moved.toISODate() : null);
+        const months = local.plus({ months: count });
+        expect(addMonths(date, count)).to.equal(months.year >= 1 && months.year <= 9999 ? months.toISODate() : null);
+        const parts = parseDate(date);
+        expect(parts === null ? null : formatDate(parts)).to.equal(date);
+        expect(parts === null ? null : weekdayOf(dayNumber(parts))).to.equal(local.weekday);
+      }),
+    );
+  });
+
+  it('monthsBetween is the greatest number of months that does not pass the second day', () => {
+    fc.assert(
+      fc.property(day, fc.integer({ min: 0, max: 4000 }), (from, count) => {
+        const to = addDays(from, count);
+        if (to === null) return;
+        const months = monthsBetween(from, to) ?? -1;
+        const [reached, passed] = [addMonths(from, months), addMonths(from, months + 1)];
+        expect(reached !== null && reached <= to).to.equal(true);
+        expect(passed === null || passed > to).to.equal(true);
+        expect(monthsBetween(to, from)).to.equal(months === 0 ? 0 : -months);
+      }),
+    );
+  });
+
+  it('nextWeekday lies one to seven days ahead', () => {
+    fc.assert(
+      fc.property(day, fc.integer({ min: 1, max: 7 }), (date, weekday) => {
+        const next = nextWeekday(date, weekday);
+        if (next === null) return;
+        expect(daysBetween(date, next)).to.be.within(1, 7);
+        expect(DateTime.fromISO(next, { zone: 'utc' }).weekday).to.equal(weekday);
+      }),
+    );
+  });
+
+  it('refuse what is not a day', () => {
+    for (const wrong of ['2026-02-29', '2026-13-01', '0000-01-01', '26-01-01', '2026-1-1', '2026-01-01T00:00']) expect(parseDate(wrong), wrong).to.equal(null);
+  });
+});
+
+describe('durations', () => {
+  it('are years, months, weeks, days, hours, minutes, seconds or business days', () => {
+    expect(parseDuration('-P1Y2M1W3DT4H5M6S')).to.deep.equal({ sign: -1, months: 14, days: 10, businessDays: 0, seconds: 14_706 });
+    expect(parseDuration('P2BD')).to.deep.equal({ sign: 1, months: 0, days: 0, businessDays: 2, seconds: 0 });
+    for (const wrong of ['P', 'PT', 'P1', '1D', 'P1D2M', 'P1BD2D', 'P-1D', 'P1.5D']) expect(parseDuration(wrong), wrong).to.equal(null);
+    expect(addDuration('2026-01-31', 'P1M')).to.equal('2026-02-28');
+    expect(addDuration('2026-01-31', 'PT1H')).to.equal(null);
+  });
+});
+
+describe('local times', () => {
+  it('skip a gap to its end and take the first of two', () => {
+    expect(instantInZone('2026-03-08', '02:30', 'America/New_York')).to.equal('2026-03-08T07:00:00.000Z');
+    expect(instantInZone('2026-11-01', '01:30', 'America/New_York')).to.equal('2026-11-01T05:30:00.000Z');
+    expect(instantInZone('2026-10-04', '02:10', 'Australia/Lord_Howe')).to.equal('2026-10-03T15:30:00.000Z');
+    expect(instantInZone('2026-01-01', '24:00', 'America/New_York')).to.equal(null);
+    expect(instantInZone('2026-01-01', '10:00', 'Mars/Olympus')).to.equal(null);
+  });
+
+  it('read back as they were written, outside gaps', () => {
+    const zones = fc.constantFrom('America/New_York', 'America/Phoenix', 'Australia/Lord_Howe', 'America/Santiago', 'Europe/London', 'Asia/Kathmandu');
+    fc.assert(
+      fc.property(fc.integer({ min: 16_000, max: 25_000 }), fc.integer({ min: 0, max: 1439 }), zones, (number, minute, zone) => {
+        const date = fromDayNumber(number) ?? '';
+        const time = `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`;
+        const instant = instantInZone(date, time, zone) ?? '';
+        const local = DateTime.fromISO(instant, { zone });
+        const earlier = local.minus({ milliseconds: 1 });
+        const isGapEnd = earlier.offset !== local.offset && local.toFormat('HH:mm') > time;
+        expect(isGapEnd || local.toFormat('yyyy-MM-dd HH:mm') === `${date} ${time}`).to.equal(true);
+        expect(dayInZone(instant, zone)).to.equal(local.toISODate());
+      }),
+    );
+  });
+});
+
+describe('sort keys', () => {
+  let database: TestDatabase;
+  before(async () => {
+    database = await makeTestDatabase();
+  });
+  after(async () => {
+    await database.drop();
+  });
+
+  it('take off marks and case, and order numbers by size', () => {
+    expect(sortKey(' Élan 007 ')).to.equal('elan 000000000007');
+    expect(['Unit 10', 'unit 9', 'Übung', 'uber', 'ﬁve'].sort((left, right) => compareCodePoints(sortKey(left), sortKey(right)))).to.deep.equal([
+      'ﬁve',
+      'uber',
+      'Übung',
+      'unit 9',
+      'Unit 10',
+    ]);
+    expect(sortKey('1234567890123456')).to.equal('1234567890123456');
+  });
+
+  it('compare in JavaScript as in PostgreSQL under COLLATE "C"', async () => {
+    const texts = fc.sample(fc.string({ unit: 'grapheme', maxLength: 6 }), { numRuns: 400, seed: 7 }).map((text) => text.replaceAll('\u0000', ''));
+    const keys = [...new Set([...texts, '🙂', '\uffee', '\ue000', 'a🙂', 'a\uffee'].map(sortKey))];
+    const found = await rows(database.db, sql`select key from unnest(${keys}::text[]) as t (key) order by key collate "C"`);
+    expect(keys.sort(compareCodePoints)).to.deep.equal(found.map((row) => row['key']));
+  });
+});

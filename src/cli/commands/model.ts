@@ -1,13 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { compile } from 'json-schema-to-typescript';
 import { metadataDirectories } from '../../extensions.ts';
-import { AppError } from '../../platform/errors.ts';
 import { loadMetadata } from '../../platform/metadata/load.ts';
 import type { MetadataSet } from '../../platform/metadata/types.ts';
-import { fieldType } from '../../platform/model/field-types.ts';
-import type { ObjectModel } from '../../platform/model/types.ts';
 import { migratePlatform } from '../../platform/schema/migrate.ts';
+import { emitTypes } from '../../platform/schema/types-export.ts';
 import type { SchemaStep } from '../../platform/schema/types.ts';
 import { JSON_OPTION, type Call, type Command } from '../command.ts';
 import { openApp, withApp } from '../open-app.ts';
@@ -93,7 +90,7 @@ export const MODEL_COMMANDS: readonly Command[] = [
     run: (call) =>
       withApp(call, async (app) => {
         const model = await app.store.current();
-        const text = await typesOf([...model.objects.values()]);
+        const text = await emitTypes(model);
         const out = call.option('out');
         if (out === null || out === '-') call.io.out(text);
         else writeFileSync(resolve(call.io.directory, out), text);
@@ -116,29 +113,4 @@ function printSteps(call: Call, steps: readonly SchemaStep[], hash: string): voi
     call.io.out(
       `${step.class.padEnd(12)}${step.description}${step.lock === null ? '' : ` [${step.lock}]`}${step.fix === undefined ? '' : `\n            ${step.fix}`}\n`,
     );
-}
-
-async function typesOf(objects: readonly ObjectModel[]): Promise<string> {
-  const definitions = Object.fromEntries(
-    objects.map((object) => {
-      const fields = [...object.fields.values()];
-      const properties = Object.fromEntries(
-        fields.map((field) => [
-          field.name,
-          field.required || field.name === 'id' || field.name === 'version'
-            ? { ...fieldType(field).schema(field) }
-            : { anyOf: [fieldType(field).schema(field), { type: 'null' }] },
-        ]),
-      );
-      return [object.name, { type: 'object', title: object.name, additionalProperties: false, required: fields.map((field) => field.name), properties }];
-    }),
-  );
-  const schema: unknown = { title: 'Objects', type: 'object', additionalProperties: false, required: Object.keys(definitions), properties: definitions };
-  if (!isSchema(schema)) throw new AppError('internal', 'The types could not be made.');
-  return compile(schema, 'Objects', { bannerComment: '/* Made by `credenza types`; do not edit. */', format: true, unreachableDefinitions: false });
-}
-
-/** The boundary to json-schema-to-typescript: our field types only make JSON Schema. */
-function isSchema(schema: unknown): schema is Parameters<typeof compile>[0] {
-  return typeof schema === 'object' && schema !== null;
 }

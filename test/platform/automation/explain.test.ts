@@ -239,7 +239,7 @@ describe('simulation', () => {
     {
       name: 'bill',
       on: { entered: 'Order', state: 'packed' },
-      do: [{ step: 'send-mail', template: 'mail/order', to: 'customer.email', class: 'transactional' }],
+      do: [{ step: 'send-mail', template: 'mail/bill', to: 'customer.email', class: 'transactional' }],
     },
     {
       name: 'soon',
@@ -269,7 +269,7 @@ describe('simulation', () => {
             config: {
               from: 'Shop <shop@plan.example>',
               domain: 'plan.example',
-              publicUrl: 'https://plan.example',
+              publicUrl: () => 'https://plan.example',
               planName: 'Shop',
               planAddress: '1 Street',
               planPhone: '1',

@@ -14,14 +14,14 @@ class Stop extends Error {}
 const say = (line) => process.stderr.write(`${line}\n`);
 
 /** Makes the product ready to run: packages, server build, console build; each only when something changed. */
-export async function prepare() {
+export async function prepare({ tests = false } = {}) {
   checkNode();
-  if (isInstalled() && isBuilt(serverBuild()) && isBuilt(consoleBuild())) return;
+  const builds = [serverBuild(tests), consoleBuild()].filter((what) => what !== null);
+  if (isInstalled() && builds.every(isBuilt)) return;
   const release = await lockPreparation();
   try {
     if (!isInstalled()) await install();
-    await build(serverBuild());
-    await build(consoleBuild());
+    for (const what of builds) await build(what);
   } finally {
     release();
   }
@@ -59,15 +59,17 @@ async function install() {
 
 // ------------------------------------------------------------------ builds
 
-function serverBuild() {
+function serverBuild(tests) {
+  const folders = tests ? ['src', 'test', 'migrations'] : ['src', 'migrations'];
   return {
-    name: 'server',
-    sources: ['src', 'test', 'migrations', 'tsconfig.json', 'package-lock.json'],
+    name: tests ? 'tests' : 'server',
+    sources: [...folders, 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
     accepts: (path) => /\.(ts|json)$/.test(path) && !path.startsWith(join('src', 'console') + sep),
     done: () => existsSync(join(DIST, 'src', 'cli', 'main.js')),
     async run() {
-      say('Building the server ...');
-      await tool('The TypeScript compiler', process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', '.', '--noEmitOnError'], {
+      say(tests ? 'Building the server and its tests ...' : 'Building the server ...');
+      const project = tests ? 'tsconfig.json' : 'tsconfig.build.json';
+      await tool('The TypeScript compiler', process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', project, '--noEmitOnError'], {
         fix: 'Correct the errors above.',
       });
       removeOrphans();
@@ -91,14 +93,13 @@ function consoleBuild() {
 }
 
 async function build(what) {
-  if (what === null || isBuilt(what)) return;
+  if (isBuilt(what)) return;
   const hash = hashOf(what);
   await what.run();
   writeFileSync(stampOf(what), hash);
 }
 
 function isBuilt(what) {
-  if (what === null) return true;
   const stamp = stampOf(what);
   return what.done() && existsSync(stamp) && readFileSync(stamp, 'utf8') === hashOf(what);
 }
@@ -205,7 +206,7 @@ export async function runCli(args) {
 }
 
 async function test(args) {
-  await prepare();
+  await prepare({ tests: true });
   say('Running the tests ...');
   const files = args.filter((arg) => /\.test\.[jt]s$/.test(arg)).map((arg) => join('dist', arg.replace(/^dist\//, '').replace(/\.ts$/, '.js')));
   const rest = args.filter((arg) => !/\.test\.[jt]s$/.test(arg));
@@ -220,7 +221,7 @@ async function test(args) {
 }
 
 async function check(args) {
-  await prepare();
+  await prepare({ tests: true });
   const steps = [
     ['prettier', ['prettier', 'bin', 'prettier.cjs'], ['--check', '--log-level', 'warn', '.'], 'Run npm run format.'],
     ['eslint', ['eslint', 'bin', 'eslint.js'], ['.'], 'Correct the findings above.'],
@@ -239,13 +240,13 @@ async function check(args) {
 }
 
 async function bench(args) {
-  await prepare();
+  await prepare({ tests: true });
   const program = join(DIST, 'test', 'bench', 'main.js');
   if (!existsSync(program)) throw new Stop('This version has no benchmark (test/bench/main.ts).');
   await tool('The benchmark', process.execPath, [program, ...args], { stdout: 1 });
 }
 
-const COMMANDS = { start: (args) => runCli(['start', ...args]), test, build: prepare, check, bench };
+const COMMANDS = { start: (args) => runCli(['start', ...args]), test, build: () => prepare(), check, bench };
 
 /** Ends the process with one clear line; anything unexpected keeps its stack. */
 export function fail(error) {

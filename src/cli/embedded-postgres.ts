@@ -49,7 +49,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
       const running = await findRunning(launcher.data);
       return running === null ? { ...(await startServer(launcher, options)), joined: false } : { ...running, joined: true };
     });
-    writeState(options, found);
+    if (options.role === 'server' || !found.joined) writeState(options, found); // a command beside a server leaves the server's file alone
     const url = urlOf(found.port, found.password);
     return { url, port: found.port, pid: found.pid, data: launcher.data, joined: found.joined, stop: () => leave(options.directory, found.pid, server) };
   } catch (error) {

@@ -1,20 +1,22 @@
 import type { Knex } from 'knex';
+import type { CallContext } from '../access/types.ts';
 import type { Clock, Instant } from '../clock.ts';
 import { inTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
 import type { RandomBytes } from '../ids.ts';
+import { hasDueEvent } from '../jobs/events.ts';
 import type { JobHandler } from '../jobs/worker.ts';
 import type { Log } from '../log.ts';
 import type { MailQueue } from '../mail/types.ts';
 import type { Model } from '../model/types.ts';
 import type { RecordEngine } from '../record/types.ts';
 import { systemCall } from './call-context.ts';
-import { compileRules } from './compile.ts';
+import { compileRules, type RuleSet } from './compile.ts';
 import { handleEvents } from './events.ts';
 import type { MailValues } from './mail-data.ts';
 import { runNext, type RunTools } from './run.ts';
-import { nextDueAfter, readyAgain } from './runs.sql.ts';
-import { claimSchedule, removeSchedules } from './schedules.sql.ts';
+import { hasDueRun, nextDueAfter, readyAgain } from './runs.sql.ts';
+import { claimSchedule, hasDueSchedule, moveSchedule, removeSchedules, type RuleSchedule } from './schedules.sql.ts';
 import { scanRule, syncSchedules } from './timed.ts';
 import type { RuleAction, RuleReader } from './types.ts';
 
@@ -36,7 +38,7 @@ export interface AutomationOptions {
 export interface Automation {
   /** Turns open events into runs; answers how many events were closed. */
   handleEvents(db: Knex): Promise<number>;
-  /** Turns what is due by time into runs; answers how many timed rules were looked at. */
+  /** Turns what is due by time into runs; answers how many runs are new. */
   scan(db: Knex): Promise<number>;
   /** Does due runs, at most a batch; answers how many were tried. */
   runRuns(db: Knex): Promise<number>;
@@ -61,6 +63,7 @@ export function makeAutomation(options: AutomationOptions): Automation {
   let synced = new WeakMap<object, string>();
 
   const handle = async (db: Knex): Promise<number> => {
+    if (!(await hasDueEvent(db, clock.now()))) return 0;
     const model = await currentModel();
     return handleEvents(db, systemCall(model, clock, random, 'automation'), compileRules(model), log);
   };
@@ -73,17 +76,44 @@ export function makeAutomation(options: AutomationOptions): Automation {
       await inTransaction(db, (tx) => syncSchedules(tx, context, rules));
       synced = new WeakMap([[db, model.hash]]);
     }
-    return inTransaction(db, async (tx) => {
-      const schedule = await claimSchedule(tx, context.now);
-      if (schedule === null) return 0;
-      const rule = rules.byId.get(schedule.ruleId);
-      if (rule === undefined) await removeSchedules(tx, [schedule.ruleId]);
-      else await scanRule(tx, context, rule, schedule, options.reader);
-      return 1;
-    });
+    let runs = 0;
+    // Each rule in its own transaction; a rule that another process holds is left to it.
+    for (let looked = 0; looked <= rules.timed.length && (await hasDueSchedule(db, context.now)); looked += 1) {
+      runs += await scanNext(db, context, rules);
+    }
+    return runs;
+  };
+
+  /** Looks at the timed rule that is due first. One that fails is logged and tried again later, and does not stand in the way of others. */
+  const scanNext = async (db: Knex, context: CallContext, rules: RuleSet): Promise<number> => {
+    let held: RuleSchedule | null = null;
+    try {
+      return await inTransaction(db, async (tx) => {
+        const schedule = await claimSchedule(tx, context.now);
+        held = schedule;
+        if (schedule === null) return 0;
+        const rule = rules.byId.get(schedule.ruleId);
+        if (rule !== undefined) return scanRule(tx, context, rule, schedule, options.reader);
+        await removeSchedules(tx, [schedule.ruleId]);
+        return 0;
+      });
+    } catch (error) {
+      const failed: RuleSchedule | null = held;
+      if (failed === null) throw error;
+      await postpone(db, failed, error);
+      return 0;
+    }
+  };
+
+  const postpone = async (db: Knex, schedule: RuleSchedule, error: unknown): Promise<void> => {
+    const reason = error instanceof Error ? error.message.slice(0, 300) : typeof error;
+    log.error({ rule: schedule.ruleId, reason }, 'A timed rule could not be looked at; it is tried again in five minutes.');
+    const later = new Date(clock.nowMs() + 5 * 60_000).toISOString();
+    await inTransaction(db, (tx) => moveSchedule(tx, schedule.ruleId, later, schedule.scannedTo));
   };
 
   const runRuns = async (db: Knex): Promise<number> => {
+    if (!(await hasDueRun(db, clock.now()))) return 0;
     const model = await currentModel();
     const rules = compileRules(model);
     for (let done = 0; done < RUNS_A_BATCH; done += 1) {

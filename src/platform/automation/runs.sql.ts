@@ -69,6 +69,15 @@ export async function claimRun(tx: Knex.Transaction, now: Instant): Promise<Rule
   return found === undefined ? null : readRun(found);
 }
 
+/** True when some run is due: one cheap statement for an idle worker. Reads only. */
+export async function hasDueRun(db: Knex, now: Instant): Promise<boolean> {
+  const [found] = await rows(
+    db,
+    sql`select exists (select from ${platformTable(db, 'rule_run')} where state = 'ready' and due_at <= ${now}::timestamptz) as due`,
+  );
+  return found?.['due'] === true;
+}
+
 /** Ends a run, in the transaction that holds its effects. */
 export async function finishRun(
   tx: Knex.Transaction,

@@ -20,6 +20,12 @@ export async function claimSchedule(tx: Knex.Transaction, now: Instant): Promise
   return found === undefined ? null : readSchedule(found);
 }
 
+/** True when some timed rule is due: one cheap statement for an idle worker. Reads only. */
+export async function hasDueSchedule(db: Knex, now: Instant): Promise<boolean> {
+  const [found] = await rows(db, sql`select exists (select from ${platformTable(db, 'rule_schedule')} where next_due <= ${now}::timestamptz) as due`);
+  return found?.['due'] === true;
+}
+
 /** Every timed rule's place. Reads only. */
 export async function listSchedules(db: Knex): Promise<readonly RuleSchedule[]> {
   return (await rows(db, sql`select * from ${platformTable(db, 'rule_schedule')} order by rule_id`)).map(readSchedule);

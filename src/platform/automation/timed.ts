@@ -61,7 +61,8 @@ export async function scanRule(tx: Knex.Transaction, context: CallContext, rule:
   let count = 0;
   let next: Instant | null;
   if ('schedule' in on) {
-    const found = occurrencesUntil(on.schedule, on.zone, schedule.nextDue, context.now, MOST_OCCURRENCES);
+    const first = nextCronInstant(on.schedule, on.zone, schedule.scannedTo) ?? schedule.nextDue;
+    const found = occurrencesUntil(on.schedule, on.zone, first, context.now, MOST_OCCURRENCES);
     const chosen = chooseOccurrences(rule, found.list, context.now);
     const missed = found.list.length + found.dropped - chosen.length;
     for (const [index, due] of chosen.entries())

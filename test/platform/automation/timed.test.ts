@@ -71,6 +71,23 @@ describe('rules that start by schedule', () => {
     expect(run?.runKey).to.contain(':schedule:2026-03-02T11:00:America/New_York:');
   });
 
+  it('that cannot be looked at are tried again later, lose nothing and hold up no other', async () => {
+    shop = await makeShop([
+      { name: 'a-bad', on: { schedule: '0 * * * *', zone, for: { object: 'Order', filter: "title == 'x'" } }, do: todo("'Bad'"), missed: 'all' },
+      { name: 'b-good', on: { schedule: '0 * * * *', zone }, do: lone, missed: 'all' },
+    ]);
+    await shop.worker.drain();
+    await shop.create('Order', { title: 'x' });
+    await shop.db.raw("alter table credenza.rule_run add constraint nothing_bad check (rule <> 'a-bad')");
+    shop.clock.advanceTo('2026-03-02T16:00:10.000Z');
+    await shop.worker.drain();
+    expect(await shop.runs('a-bad')).to.have.length(0);
+    expect(await shop.runs('b-good')).to.have.length(1);
+    await shop.db.raw('alter table credenza.rule_run drop constraint nothing_bad');
+    await until('2026-03-02T16:10:00.000Z');
+    expect((await shop.runs('a-bad')).map((run) => [run.dueAt, run.state])).to.deep.equal([['2026-03-02T16:00:00.000Z', 'done']]);
+  });
+
   it('make each occurrence once, whoever looks: two workers, a restart, a second publication', async () => {
     const rules: readonly RuleFile[] = [{ name: 'hourly', on: { schedule: '0 * * * *', zone }, do: lone, missed: 'all' }];
     shop = await makeShop(rules);

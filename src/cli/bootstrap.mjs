@@ -220,7 +220,7 @@ async function test(args) {
   process.exitCode = code === 0 ? 0 : 1;
 }
 
-async function check(args) {
+async function lint() {
   await prepare({ tests: true });
   const steps = [
     ['prettier', ['prettier', 'bin', 'prettier.cjs'], ['--check', '--log-level', 'warn', '.'], 'Run npm run format.'],
@@ -236,6 +236,10 @@ async function check(args) {
     say(`Checking with ${name} ...`);
     await tool(name, process.execPath, [join('node_modules', ...path), ...toolArgs], { fix });
   }
+}
+
+async function check(args) {
+  await lint();
   await test(args);
 }
 
@@ -246,7 +250,7 @@ async function bench(args) {
   await tool('The benchmark', process.execPath, [program, ...args], { stdout: 1 });
 }
 
-const COMMANDS = { start: (args) => runCli(['start', ...args]), test, build: () => prepare(), check, bench };
+const COMMANDS = { start: (args) => runCli(['start', ...args]), test, build: () => prepare(), lint, check, bench };
 
 /** Ends the process with one clear line; anything unexpected keeps its stack. */
 export function fail(error) {

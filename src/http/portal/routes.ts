@@ -31,7 +31,7 @@ export interface PortalDeps extends FormsDeps {
   unsubscribe(token: string): Promise<boolean>;
 }
 
-interface Visit {
+interface LinkCall {
   readonly link: PortalLink;
   readonly form: string;
   readonly context: CallContext;
@@ -54,7 +54,7 @@ function text(request: Request, name: string): string {
   return typeof value === 'string' ? value : '';
 }
 
-async function visitOf(deps: PortalDeps, request: Request): Promise<Visit> {
+async function linkCallOf(deps: PortalDeps, request: Request): Promise<LinkCall> {
   const linkId = String(request.params['link']);
   const probe = await deps.contextFor({ kind: 'guest' }, String(request.headers['x-request-id'] ?? 'portal'));
   const link = await openPortalLink(deps.db, secretOf(request, linkId), probe.now);
@@ -63,8 +63,8 @@ async function visitOf(deps: PortalDeps, request: Request): Promise<Visit> {
   return { link, form: link.purpose.slice('form:'.length), context, base: `/portal/${linkId}` };
 }
 
-async function openVisit(deps: PortalDeps, visit: Visit): Promise<OpenForm> {
-  return deps.forms.open(deps.db, visit.context, visit.form, visit.link.recordId);
+async function openForm(deps: PortalDeps, call: LinkCall): Promise<OpenForm> {
+  return deps.forms.open(deps.db, call.context, call.form, call.link.recordId);
 }
 
 function pageOf(opened: OpenForm, name: string): FormPageView {
@@ -73,15 +73,15 @@ function pageOf(opened: OpenForm, name: string): FormPageView {
   return page;
 }
 
-function drawPage(deps: PortalDeps, visit: Visit, opened: OpenForm, page: FormPageView, errors: readonly FormError[], savedAt: string | null): string {
+function drawPage(deps: PortalDeps, call: LinkCall, opened: OpenForm, page: FormPageView, errors: readonly FormError[], savedAt: string | null): string {
   const ids = (relation: string, index: number): string => {
     const id = opened.submission.data.repeats[relation]?.[index]?.['id'];
     return typeof id === 'string' ? id : '';
   };
-  return deps.render('page', { ...pageView(page, errors, ids), base: visit.base, total: opened.pages.length, savedAt });
+  return deps.render('page', { ...pageView(page, errors, ids), base: call.base, total: opened.pages.length, savedAt });
 }
 
-function drawTasks(deps: PortalDeps, visit: Visit, opened: OpenForm): string {
+function drawTasks(deps: PortalDeps, call: LinkCall, opened: OpenForm): string {
   const pages = opened.pages.map((page) => {
     const status = !opened.submission.visited.includes(page.name) ? 'not-started' : checkPage(opened.reader, page).length > 0 ? 'in-progress' : 'done';
     return { name: page.name, title: page.title, status, statusLabel: STATUS_WORDS[status] };
@@ -90,7 +90,7 @@ function drawTasks(deps: PortalDeps, visit: Visit, opened: OpenForm): string {
   const returned = (opened.reader.form.status?.fields ?? []).map((name) => opened.record[name]).find((value) => typeof value === 'string' && value !== '');
   return deps.render('tasks', {
     title: opened.reader.form.title,
-    base: visit.base,
+    base: call.base,
     pages,
     returned: returned ?? null,
     done: pages.filter((page) => page.status === 'done').length,
@@ -101,19 +101,19 @@ function drawTasks(deps: PortalDeps, visit: Visit, opened: OpenForm): string {
         ? opened.submission.lastPage
         : (unfinished?.name ?? pages[0]?.name ?? ''),
     ready: unfinished === undefined,
-    expires: visit.link.expiresAt.slice(0, 10),
+    expires: call.link.expiresAt.slice(0, 10),
   });
 }
 
-function drawCheck(deps: PortalDeps, visit: Visit, opened: OpenForm, errors: readonly FormError[], attestation: string): string {
+function drawCheck(deps: PortalDeps, call: LinkCall, opened: OpenForm, errors: readonly FormError[], attestation: string): string {
   const own = errors.find((error) => error.name === 'attestation');
   return deps.render('check', {
     title: 'Check your answers',
-    base: visit.base,
+    base: call.base,
     hasErrors: errors.length > 0,
     errors: errors.map((error) => ({
       message: error.message,
-      href: error.page === '' ? `#${error.name}` : `${visit.base}/page/${error.page}#${error.name.replaceAll('.', '-')}`,
+      href: error.page === '' ? `#${error.name}` : `${call.base}/page/${error.page}#${error.name.replaceAll('.', '-')}`,
     })),
     editable: opened.editable,
     pages: opened.pages.map((page) => ({ name: page.name, title: page.title, answers: answersOf(page) })),
@@ -136,19 +136,19 @@ function formErrors(error: AppError): readonly FormError[] {
 
 async function drawSign(
   deps: PortalDeps,
-  visit: Visit,
+  call: LinkCall,
   typed: { readonly name: string; readonly title: string; readonly consent: boolean },
   errors: ReadonlyMap<string, string>,
 ): Promise<string> {
-  const { form, signing } = signingForm(visit.context, visit.form);
-  const record = await deps.reader.get(deps.db, visit.context, form.object, visit.link.recordId, {});
-  const path = visit.context.model.objects.get(form.object)?.path;
+  const { form, signing } = signingForm(call.context, call.form);
+  const record = await deps.reader.get(deps.db, call.context, form.object, call.link.recordId, {});
+  const path = call.context.model.objects.get(form.object)?.path;
   const state = path === undefined || path === null ? null : String(record[path.field]);
   const transition = path?.transitions.get(signing.transitions.portal ?? '');
   const canSign = transition !== undefined && state !== null && transition.from.includes(state);
   return deps.render('sign', {
     title: form.title,
-    base: visit.base,
+    base: call.base,
     lead: form.confirmation?.body ?? '',
     hasErrors: errors.size > 0,
     errors: [...errors].map(([name, message]) => ({ message, href: `#${name}` })),
@@ -204,50 +204,50 @@ export function makePortalRoutes(deps: PortalDeps): Router {
   });
 
   router.get('/:link', async (request, response) => {
-    const visit = await visitOf(deps, request);
-    if (visit.context.model.forms.get(visit.form)?.signing !== undefined) {
-      response.send(await drawSign(deps, visit, { name: '', title: '', consent: false }, new Map()));
+    const call = await linkCallOf(deps, request);
+    if (call.context.model.forms.get(call.form)?.signing !== undefined) {
+      response.send(await drawSign(deps, call, { name: '', title: '', consent: false }, new Map()));
       return;
     }
-    const opened = await openVisit(deps, visit);
-    if (opened.editable) response.send(drawTasks(deps, visit, opened));
-    else response.redirect(303, `${visit.base}/status`);
+    const opened = await openForm(deps, call);
+    if (opened.editable) response.send(drawTasks(deps, call, opened));
+    else response.redirect(303, `${call.base}/status`);
   });
 
   router.get('/:link/page/:page', async (request, response) => {
-    const visit = await visitOf(deps, request);
-    const opened = await openVisit(deps, visit);
-    if (!opened.editable) response.redirect(303, `${visit.base}/status`);
+    const call = await linkCallOf(deps, request);
+    const opened = await openForm(deps, call);
+    if (!opened.editable) response.redirect(303, `${call.base}/status`);
     else {
       const page = pageOf(opened, request.params.page);
       const errors = opened.submission.visited.includes(page.name) ? pageErrors(opened, page.name) : [];
-      response.send(drawPage(deps, visit, opened, page, errors, null));
+      response.send(drawPage(deps, call, opened, page, errors, null));
     }
   });
 
   router.post('/:link/page/:page/autosave', upload.none(), async (request, response) => {
     requireSameOrigin(request);
-    const visit = await visitOf(deps, request);
+    const call = await linkCallOf(deps, request);
     const name = String(request.params['page']);
-    const page = pageOf(await openVisit(deps, visit), name);
-    const saved = await deps.forms.savePage(deps.db, visit.context, visit.form, visit.link.recordId, name, typedInput(page, body(request)), false);
+    const page = pageOf(await openForm(deps, call), name);
+    const saved = await deps.forms.savePage(deps.db, call.context, call.form, call.link.recordId, name, typedInput(page, body(request)), false);
     response.json({ savedAt: clockTime(saved.submission.updatedAt) });
   });
 
   router.post('/:link/page/:page', upload.any(), async (request, response) => {
     requireSameOrigin(request);
-    const visit = await visitOf(deps, request);
+    const call = await linkCallOf(deps, request);
     const name = String(request.params['page']);
     const action = text(request, 'action');
-    const before = await openVisit(deps, visit);
+    const before = await openForm(deps, call);
     const input = withRepeatAction(typedInput(pageOf(before, name), body(request)), action);
     const leave = action === 'continue' || action === '';
-    let opened = await deps.forms.savePage(deps.db, visit.context, visit.form, visit.link.recordId, name, input, leave);
+    let opened = await deps.forms.savePage(deps.db, call.context, call.form, call.link.recordId, name, input, leave);
     const problems: FormError[] = [];
     for (const file of Array.isArray(request.files) ? request.files : []) {
       const type = file.fieldname.replace(/^document\./, '');
       try {
-        opened = await deps.forms.upload(deps.db, visit.context, visit.form, visit.link.recordId, {
+        opened = await deps.forms.upload(deps.db, call.context, call.form, call.link.recordId, {
           type,
           name: file.originalname,
           mediaType: file.mimetype,
@@ -261,40 +261,40 @@ export function makePortalRoutes(deps: PortalDeps): Router {
     const page = pageOf(opened, name);
     const errors = [...problems, ...(leave ? checkPage(opened.reader, page) : [])];
     if (errors.length > 0 || !leave) {
-      if (action === 'save' && errors.length === 0) response.redirect(303, visit.base);
-      else response.status(errors.length > 0 ? 422 : 200).send(drawPage(deps, visit, opened, page, errors, clockTime(opened.submission.updatedAt)));
+      if (action === 'save' && errors.length === 0) response.redirect(303, call.base);
+      else response.status(errors.length > 0 ? 422 : 200).send(drawPage(deps, call, opened, page, errors, clockTime(opened.submission.updatedAt)));
       return;
     }
     const next = opened.pages[opened.pages.findIndex((entry) => entry.name === name) + 1];
-    response.redirect(303, next === undefined ? `${visit.base}/check` : `${visit.base}/page/${next.name}`);
+    response.redirect(303, next === undefined ? `${call.base}/check` : `${call.base}/page/${next.name}`);
   });
 
   router.get('/:link/check', async (request, response) => {
-    const visit = await visitOf(deps, request);
-    response.send(drawCheck(deps, visit, await openVisit(deps, visit), [], ''));
+    const call = await linkCallOf(deps, request);
+    response.send(drawCheck(deps, call, await openForm(deps, call), [], ''));
   });
   router.post('/:link/check', plain, async (request, response) => {
     requireSameOrigin(request);
-    const visit = await visitOf(deps, request);
+    const call = await linkCallOf(deps, request);
     const attestation = text(request, 'attestation');
     try {
-      await deps.forms.submit(deps.db, visit.context, visit.form, visit.link.recordId, attestation);
-      response.redirect(303, `${visit.base}/status?sent=1`);
+      await deps.forms.submit(deps.db, call.context, call.form, call.link.recordId, attestation);
+      response.redirect(303, `${call.base}/status?sent=1`);
     } catch (error) {
       if (!isAppError(error, 'validation_failed')) throw error;
-      response.status(422).send(drawCheck(deps, visit, await openVisit(deps, visit), formErrors(error), attestation));
+      response.status(422).send(drawCheck(deps, call, await openForm(deps, call), formErrors(error), attestation));
     }
   });
   router.get('/:link/status', async (request, response) => {
-    const visit = await visitOf(deps, request);
-    const opened = await openVisit(deps, visit);
-    response.send(deps.render('status', { ...(await statusView(deps, visit.context, opened)), base: visit.base, justSent: request.query['sent'] === '1' }));
+    const call = await linkCallOf(deps, request);
+    const opened = await openForm(deps, call);
+    response.send(deps.render('status', { ...(await statusView(deps, call.context, opened)), base: call.base, justSent: request.query['sent'] === '1' }));
   });
 
   router.get('/:link/document', async (request, response) => {
-    const visit = await visitOf(deps, request);
-    const { form, signing } = signingForm(visit.context, visit.form);
-    const record = await deps.reader.get(deps.db, visit.context, form.object, visit.link.recordId, {});
+    const call = await linkCallOf(deps, request);
+    const { form, signing } = signingForm(call.context, call.form);
+    const record = await deps.reader.get(deps.db, call.context, form.object, call.link.recordId, {});
     const fileId = record[signing.document];
     if (typeof fileId !== 'string') throw new AppError('not_found', 'The document is not ready yet.');
     const bytes = await deps.files.read(deps.db, fileId);
@@ -302,7 +302,7 @@ export function makePortalRoutes(deps: PortalDeps): Router {
   });
   router.post('/:link/sign', plain, async (request, response) => {
     requireSameOrigin(request);
-    const visit = await visitOf(deps, request);
+    const call = await linkCallOf(deps, request);
     const typed = { name: text(request, 'name'), title: text(request, 'title'), consent: text(request, 'consent') === 'yes' };
     const signer = {
       ...typed,
@@ -312,12 +312,12 @@ export function makePortalRoutes(deps: PortalDeps): Router {
       seenHash: text(request, 'seenHash'),
     };
     try {
-      await signDocument(deps, deps.db, visit.context, visit.form, visit.link.recordId, signer);
-      response.redirect(303, visit.base);
+      await signDocument(deps, deps.db, call.context, call.form, call.link.recordId, signer);
+      response.redirect(303, call.base);
     } catch (error) {
       if (!isAppError(error)) throw error;
       const errors = new Map(error.errors.length > 0 ? error.errors.map((entry) => [entry.pointer.slice(1), entry.detail]) : [['main', error.message]]);
-      response.status(422).send(await drawSign(deps, visit, typed, errors));
+      response.status(422).send(await drawSign(deps, call, typed, errors));
     }
   });
 

@@ -1,0 +1,165 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { rows, sql, ident } from '../../src/platform/sql.ts';
+import { startServer, type ServerProcess } from './child.ts';
+import { providerValues, records, visitValues, writeCsv } from './data.ts';
+import { exportNewRows, openBenchDatabase, SCHEMA, settingsOf, vacuum, type BenchDatabase } from './database.ts';
+import { measure, median, medianOf, type HttpRequest, type Measured } from './load.ts';
+import { HELP, readOptions, type Options } from './options.ts';
+import { printTable, type Row } from './report.ts';
+import { WORKS, type Side, type Work } from './works.ts';
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+interface Servers {
+  readonly ours: ServerProcess;
+  readonly limit: ServerProcess;
+}
+
+async function startServers(database: BenchDatabase, profile: string | null): Promise<Servers> {
+  const shared = { DATABASE_URL: database.url };
+  const ours = await startServer(
+    'app-server',
+    { ...shared, DATABASE_SCHEMA: SCHEMA, DATABASE_POOL: '10', PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'warn', SMTP_LISTEN_PORT: '' },
+    profile,
+  );
+  return { ours, limit: await startServer('limit-server', { ...shared, LIMIT_PROVIDER: JSON.stringify(database.limitColumns) }, null) };
+}
+
+/** Fills both sets of tables, the product's through its import, and measures that against COPY, round by round. */
+async function fill(database: BenchDatabase, servers: Servers, options: Options): Promise<Row | null> {
+  const [held] = await rows(database.db, sql`select count(*)::int as count from ${ident(SCHEMA, database.table('Provider'))}`);
+  if (Number(held?.['count']) >= options.records) return null;
+  const rates: { ours: number[]; limit: number[]; cpu: number[]; limitCpu: number[] } = { ours: [], limit: [], cpu: [], limitCpu: [] };
+  let peakMb = 0;
+  for (let round = 0; round < options.rounds; round += 1) {
+    const [from, to] = [round, round + 1].map((part) => Math.round((part * options.records) / options.rounds));
+    const file = join(database.directory, 'providers.csv');
+    await writeCsv(file, records(from ?? 0, to ?? 0, providerValues));
+    await vacuum(database);
+    const ours = await importTimed(servers.ours, 'Provider', file);
+    peakMb = Math.max(peakMb, ours.peakMb);
+    const copied = join(database.directory, 'providers.copy');
+    await exportNewRows(database, 'Provider', copied);
+    await vacuum(database);
+    const limit = await importTimed(servers.limit, 'Provider', copied);
+    if (limit.rows !== ours.rows) throw new Error(`The import wrote ${String(ours.rows)} rows, the copy ${String(limit.rows)}.`);
+    rates.ours.push(ours.perSecond);
+    rates.cpu.push(ours.cpuMs);
+    rates.limit.push(limit.perSecond);
+    rates.limitCpu.push(limit.cpuMs);
+    say(`import, round ${String(round + 1)}: ${ours.perSecond.toFixed(0)} rows/s, COPY ${limit.perSecond.toFixed(0)} rows/s`);
+  }
+  const found = await rows(database.db, sql`select id from bench.provider order by id`);
+  const ids = found.map((row) => String(row['id']));
+  const visits = join(database.directory, 'visits.csv');
+  await writeCsv(
+    visits,
+    records(0, Math.ceil(options.records * 0.3), (index) => visitValues(index, ids)),
+  );
+  await servers.ours.importFile('Visit', visits);
+  const copied = join(database.directory, 'visits.copy');
+  await exportNewRows(database, 'Visit', copied);
+  await servers.limit.importFile('Visit', copied);
+  const ours = median(rates.ours);
+  const limit = median(rates.limit);
+  const more = { unit: 'rows/s', cpuMs: median(rates.cpu), limitCpuMs: median(rates.limitCpu), peakMb };
+  return { work: 'import of CSV', against: 'COPY', records: options.records, ours, limit, ratio: ours / limit, ...more };
+}
+
+async function importTimed(server: ServerProcess, object: string, file: string) {
+  const before = await server.usage();
+  const { rows: written, seconds } = await server.importFile(object, file);
+  const after = await server.usage();
+  return { rows: written, perSecond: written / seconds, cpuMs: (after.cpuMs - before.cpuMs) / written, peakMb: after.peakMb };
+}
+
+/** The first answer of both servers must be the same records: only then is the work the same. */
+async function compare(servers: Servers, work: Work, ours: readonly HttpRequest[], limit: readonly HttpRequest[]): Promise<void> {
+  const answers = await Promise.all([idsOf(servers.ours, ours[0]), idsOf(servers.limit, limit[0])]);
+  if (answers[0] !== answers[1]) throw new Error(`"${work.name}" is not the same work on both sides: ${answers.join(' and ')}`);
+}
+
+async function idsOf(server: ServerProcess, request: HttpRequest | undefined): Promise<string> {
+  const response = await fetch(`${server.url}${request?.path ?? ''}`, { headers: { authorization: String(request?.headers?.['authorization'] ?? '') } });
+  if (!response.ok) throw new Error(`${String(request?.path)} answers ${String(response.status)}: ${await response.text()}`);
+  const body: unknown = await response.json();
+  const data: unknown = typeof body === 'object' && body !== null && 'data' in body ? body.data : null;
+  const list: readonly unknown[] = Array.isArray(data) ? data : [data];
+  return list.map((entry) => (typeof entry === 'object' && entry !== null && 'id' in entry ? String(entry.id) : '?')).join(',');
+}
+
+async function runWork(database: BenchDatabase, servers: Servers, work: Work, options: Options): Promise<readonly Row[]> {
+  const sides: readonly Side[] = ['ours', ...work.limits];
+  const serverOf = (side: Side): ServerProcess => (side === 'ours' ? servers.ours : servers.limit);
+  if (!work.once) await compare(servers, work, await work.requests(database, 'ours'), await work.requests(database, 'limit'));
+  for (const side of sides) await measure(serverOf(side), (await work.requests(database, side)).slice(0, work.once ? 500 : 5000), 2, work.once);
+  const measured = new Map<Side, Measured[]>(sides.map((side) => [side, []]));
+  for (let round = 0; round < options.rounds; round += 1) {
+    const turn = round % sides.length;
+    for (const side of [...sides.slice(turn), ...sides.slice(0, turn)]) {
+      const requests = await work.requests(database, side);
+      await vacuum(database);
+      const one = await measure(serverOf(side), requests, options.seconds, work.once);
+      measured.get(side)?.push(one);
+      say(`${work.name}, round ${String(round + 1)}, ${side}: ${one.perSecond.toFixed(0)}/s, CPU ${one.cpuMs.toFixed(2)} ms`);
+    }
+  }
+  const ours = medianOf(measured.get('ours') ?? []);
+  return work.limits.map((side) => {
+    const limit = medianOf(measured.get(side) ?? []);
+    return {
+      work: work.name,
+      against: side === 'logged' ? 'route with history and event' : 'bare route',
+      records: options.records,
+      ours: ours.perSecond,
+      limit: limit.perSecond,
+      ratio: ours.perSecond / limit.perSecond,
+      unit: 'requests/s',
+      cpuMs: ours.cpuMs,
+      limitCpuMs: limit.cpuMs,
+      statements: ours.statements,
+      p50Ms: ours.p50Ms,
+      p99Ms: ours.p99Ms,
+      limitP50Ms: limit.p50Ms,
+      rssMb: ours.rssMb,
+    };
+  });
+}
+
+/** Runs the benchmark as the command line says. */
+export async function main(args: readonly string[]): Promise<void> {
+  const options = readOptions(args);
+  if (options === null) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const isWanted = (name: string): boolean => options.only === null || name.includes(options.only);
+  say('Making the database ...');
+  const database = await openBenchDatabase(options.keep);
+  try {
+    const found: Row[] = [];
+    const filling = await startServers(database, null);
+    try {
+      const row = await fill(database, filling, options);
+      if (row !== null) found.push(row);
+    } finally {
+      await filling.ours.stop();
+      await filling.limit.stop();
+    }
+    const servers = await startServers(database, options.profile);
+    try {
+      for (const work of WORKS.filter(({ name }) => isWanted(name))) found.push(...(await runWork(database, servers, work, options)));
+    } finally {
+      await servers.ours.stop();
+      await servers.limit.stop();
+    }
+    const wanted = found.filter((row) => isWanted(row.work));
+    if (options.json) process.stdout.write(`${JSON.stringify(wanted, null, 2)}\n`);
+    else printTable(wanted, await settingsOf(database));
+  } finally {
+    await database.close();
+  }
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) await main(process.argv.slice(2));

@@ -1,3 +1,4 @@
+import { application } from './chapters/application.ts';
 import { recruiting } from './chapters/recruiting.ts';
 import { makeStory } from './story.ts';
 import { makeWorld, type World } from './support/world.ts';
@@ -17,4 +18,5 @@ describe('From a provider file to an active, visited provider', function () {
   after(() => open?.close());
 
   describe('Recruiting', () => recruiting(story));
+  describe('Application', () => application(story));
 });

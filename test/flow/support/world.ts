@@ -89,7 +89,7 @@ export async function makeWorld(start: string): Promise<World> {
     teams: await makeTeams(app, url),
     settle,
     until: async (instant) => {
-      await runDue({ db: app.db, clock, worker: app.worker, until: instant });
+      await runDue({ db: app.db, clock, worker: app.worker, until: new Date(instant).toISOString() });
     },
     mails: () => {
       const fresh = sink.messages.slice(seen);

@@ -19,7 +19,7 @@ import { makeDocuments } from './platform/documents/documents.ts';
 import { AppError } from './platform/errors.ts';
 import { makeFileStore } from './platform/files/store.ts';
 import type { FileStore } from './platform/files/types.ts';
-import { makeForms } from './platform/forms/submissions.ts';
+import { makeForms, type Forms } from './platform/forms/submissions.ts';
 import { makeSignIn, type SignIn } from './platform/identity/sign-in.ts';
 import { inviteFirstAdministrator } from './platform/identity/users.ts';
 import { uuidV7, type RandomBytes } from './platform/ids.ts';
@@ -68,6 +68,7 @@ export interface App {
   readonly worker: Worker;
   readonly importer: Importer;
   readonly inbound: InboundMail;
+  readonly forms: Forms;
   readonly publicUrl: () => string;
   /** A call at this moment, on the current Model. */
   contextFor(principal: Principal, cause: Cause): Promise<CallContext>;
@@ -178,6 +179,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     worker,
     importer: makeImporter({ engine }),
     inbound,
+    forms,
     publicUrl: () => publicUrl,
     contextFor,
     async prepare() {

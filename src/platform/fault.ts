@@ -20,6 +20,11 @@ export function setFaultPlan(text: string | null): void {
   }
 }
 
+/** What is left of the plan: how many more visits until a point ends the process. */
+export function faultsLeft(): ReadonlyMap<string, number> {
+  return new Map(remaining);
+}
+
 /** Marks a point where a crash must be harmless; a no-op unless the plan names it. */
 export function fault(point: string): void {
   if (remaining.size === 0) return;

@@ -4,6 +4,7 @@ import { runReport } from '../analytics/reports.ts';
 import type { CallContext } from '../access/types.ts';
 import type { Documents } from '../documents/documents.ts';
 import { AppError } from '../errors.ts';
+import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
 import { createPortalLink } from '../identity/portal-links.ts';
 import type { RandomBytes } from '../ids.ts';
@@ -60,6 +61,7 @@ async function renderDocument(deps: ActionDeps, tx: Knex.Transaction, context: C
   const by = context.principal.kind === 'system' ? `system:${context.principal.name}` : context.principal.kind;
   const file = { name: `${rendered.title}.pdf`, mediaType: 'application/pdf', bytes: rendered.pdf, by, at: context.now };
   const stored = await deps.files.put(tx, file);
+  fault('document.after_file');
   const values = { [text(input, 'fileField', 'render-document')]: stored.id, [text(input, 'hashField', 'render-document')]: rendered.sha256 };
   await deps.engine.write(tx, context, record.object, [{ kind: 'update', id: record.id, values }], { asSystem: true });
 }

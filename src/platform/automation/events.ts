@@ -22,11 +22,13 @@ const BATCH = 100;
 export async function handleEvents(db: Knex, context: CallContext, rules: RuleSet, log: Log): Promise<number> {
   let taken: readonly EventRow[] = [];
   try {
-    return await inTransaction(db, async (tx) => {
+    const closed = await inTransaction(db, async (tx) => {
       taken = await claimEvents(tx, context.now, BATCH);
       fault('events.after_claim');
       return settle(tx, context, rules, taken);
     });
+    fault('events.after_commit');
+    return closed;
   } catch (error) {
     if (taken.length === 0) throw error;
     return settleOneByOne(db, context, rules, taken, log);

@@ -54,6 +54,7 @@ export async function runNext(db: Knex, tools: RunTools, model: Model, rules: Ru
       await perform(tx, tools, model, rules, claimed);
       fault('run.before_commit');
     });
+    if (claimed !== null) fault('run.after_commit');
   } catch (error) {
     // Narrowed by hand: the compiler does not see the assignment inside the closure.
     const failed: RuleRun | null = claimed;

@@ -4,6 +4,7 @@ import { inTransaction } from '../db.ts';
 import { AppError, type ErrorDetail } from '../errors.ts';
 import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, ExprType } from '../expression/types.ts';
+import { fault } from '../fault.ts';
 import type { FormFile, FormSigning } from '../metadata/screen-types.ts';
 import type { RecordData } from '../query/types.ts';
 import type { FormsDeps } from './submissions.ts';
@@ -85,6 +86,7 @@ export async function signDocument(deps: FormsDeps, db: Knex, context: CallConte
       values[field] = compileJs(typed, context.model.expressions)(record, evaluation);
     }
     await deps.engine.write(tx, context, signing.evidence.object, [{ kind: 'create', values }], { asSystem: true });
+    fault('signing.after_evidence');
     await deps.engine.write(tx, context, form.object, [{ kind: 'transition', id: recordId, transition }], { asSystem: true });
     return deps.reader.get(tx, context, form.object, recordId, {});
   });

@@ -5,6 +5,7 @@ import { inTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, Row } from '../expression/types.ts';
+import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
 import type { Reader } from '../query/reader.ts';
 import type { RecordEngine } from '../record/types.ts';
@@ -257,6 +258,7 @@ export function makeForms(deps: FormsDeps): Forms {
       }),
     upload: async (db, context, form, recordId, file) => {
       const stored = await inTransaction(db, (tx) => deps.files.put(tx, { ...file, by: actorName(context), at: context.now }));
+      fault('forms.after_upload');
       return change(deps, db, context, form, recordId, (submission) => ({
         data: {
           ...submission.data,
@@ -282,7 +284,9 @@ export function makeForms(deps: FormsDeps): Forms {
           });
         }
         await writeForm(deps, tx, context, opened, attestation.trim());
+        fault('forms.before_commit');
       });
+      fault('forms.after_commit');
       return load(deps, db, context, form, recordId);
     },
   };

@@ -12,7 +12,7 @@ import { bindByName, bindMap, type RowMapper } from './mapping.ts';
 import { readCsv } from './read-csv.ts';
 import { countOutcomes, dropStaging, finishJob, insertJob, recordOutcomes, rejectedRows, stagedChunk, stageRows, type RowOutcome } from './staging.sql.ts';
 
-/** Rows of one transaction (architecture.md, section 4: imports commit often so that nothing waits on them). */
+/** Rows of one transaction unless told (architecture.md, section 4: imports commit often so that nothing waits on them). */
 const CHUNK = 2_500;
 
 export interface ImportRequest {
@@ -114,7 +114,8 @@ function mapChunk(
 }
 
 /** Imports of CSV files: staged by COPY, validated and written in sets. */
-export function makeImporter(deps: { readonly engine: RecordEngine }): Importer {
+export function makeImporter(deps: { readonly engine: RecordEngine; readonly chunkRows?: number }): Importer {
+  const chunkRows = deps.chunkRows ?? CHUNK;
   const writeChunk = async (
     tx: Knex.Transaction,
     context: CallContext,
@@ -155,7 +156,7 @@ export function makeImporter(deps: { readonly engine: RecordEngine }): Importer 
     const seen = new Map<string, number>();
     let after = 0;
     for (;;) {
-      const chunk = await stagedChunk(db, jobId, after, CHUNK);
+      const chunk = await stagedChunk(db, jobId, after, chunkRows);
       const last = chunk.at(-1);
       if (last === undefined) return;
       const { mapped, outcomes } = mapChunk(context, request.object, mapper, chunk, seen);
@@ -225,6 +226,7 @@ export function makeImporter(deps: { readonly engine: RecordEngine }): Importer 
       };
       try {
         await stageRows(db, jobId, file.rows);
+        fault('import.after_staging');
         if (request.dryRun === true) {
           await db
             .transaction(async (tx) => {

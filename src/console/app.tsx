@@ -3,6 +3,7 @@ import { Route, Routes } from 'react-router';
 import { HomePage } from './home-page.tsx';
 import { InvitationPage } from './invitation-page.tsx';
 import { ListPage } from './list-page.tsx';
+import { MailPage } from './mail-page.tsx';
 import { NewPage } from './new-page.tsx';
 import { RecordPage } from './record-page.tsx';
 import { ReportPage } from './report-page.tsx';
@@ -10,6 +11,18 @@ import { SearchPage } from './search-page.tsx';
 import { SessionProvider, useSessionQuery } from './session.tsx';
 import { Shell } from './shell.tsx';
 import { SignIn } from './sign-in.tsx';
+
+function NothingHere() {
+  return (
+    <>
+      <title>Nothing here – Credenza</title>
+      <div className="head">
+        <h1>There is nothing at this address</h1>
+      </div>
+      <p className="muted">The page may have moved. Choose where to go in the menu, or search above.</p>
+    </>
+  );
+}
 
 function Signed() {
   const session = useSessionQuery();
@@ -35,11 +48,13 @@ function Signed() {
       <Shell>
         <Routes>
           <Route path="/" element={<HomePage />} />
+          <Route path="/mail" element={<MailPage />} />
           <Route path="/search" element={<SearchPage />} />
           <Route path="/reports/:report" element={<ReportPage />} />
           <Route path="/o/:object" element={<ListPage />} />
           <Route path="/o/:object/new" element={<NewPage />} />
           <Route path="/o/:object/:id" element={<RecordPage />} />
+          <Route path="*" element={<NothingHere />} />
         </Routes>
       </Shell>
     </SessionProvider>

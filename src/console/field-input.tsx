@@ -14,7 +14,8 @@ interface InputProps {
   readonly shown?: string | undefined;
 }
 
-function ReferenceInput({ field, value, error, onChange, shown }: InputProps) {
+/** Chooses a record by its name; asks the server while letters are typed. */
+export function ReferenceInput({ field, value, error, onChange, shown }: InputProps) {
   const object = field.refersTo?.[0] ?? '';
   const [text, setText] = useState('');
   const [asked] = useDebouncedValue(text, 250);
@@ -26,7 +27,7 @@ function ReferenceInput({ field, value, error, onChange, shown }: InputProps) {
   if (typeof value === 'string' && !options.some((option) => option.value === value)) options.unshift({ value, label: shown ?? value });
   return (
     <Select
-      label={field.label}
+      label={field.required ? field.label : `${field.label} (optional)`}
       description={field.help}
       error={error}
       searchable

@@ -1,5 +1,6 @@
 import { Button, Group, NativeSelect, Textarea, TextInput } from '@mantine/core';
 import { useState, type FormEvent } from 'react';
+import { ReferenceInput } from './field-input.tsx';
 import type { FieldDescription, ObjectDescription } from './types.ts';
 
 type Operator = 'is' | 'is-not' | 'contains' | 'starts' | 'less' | 'more' | 'empty' | 'filled';
@@ -121,7 +122,16 @@ export function FilterBuilder({
             data={[{ value: '', label: '' }, ...options.map((option) => ({ value: option.value, label: option.label }))]}
           />
         )}
-        {needsValue && options === null && (
+        {needsValue && options === null && field.refersTo !== null && (
+          <ReferenceInput
+            field={{ ...field, label: 'Value', help: null, required: true }}
+            value={operand === '' ? null : operand}
+            onChange={(value) => {
+              setOperand(typeof value === 'string' ? value : '');
+            }}
+          />
+        )}
+        {needsValue && options === null && field.refersTo === null && (
           <TextInput
             label="Value"
             type={field.kind === 'date' || field.kind === 'instant' ? 'date' : 'text'}

@@ -12,7 +12,7 @@ export function HomePage() {
       <div className="head">
         <h1>Welcome, {session.user.name}</h1>
       </div>
-      <div className="stack">
+      <div className="reports">
         {(reports.data?.data ?? []).map((report) => (
           <ReportView key={report.name} name={report.name} heading="h2" />
         ))}

@@ -29,11 +29,15 @@ function List({ object }: { readonly object: ObjectDescription }) {
   const [parameters, setParameters] = useSearchParams();
   const [builder, setBuilder] = useState(false);
   const [text, setText] = useState(parameters.get('search') ?? '');
-  const view = object.views.find((entry) => entry.name === parameters.get('view'));
+  const chosen = parameters.get('view');
+  const plain = object.views.find((entry) => entry.filter === null);
+  const narrowed = parameters.get('filter') !== null || parameters.get('search') !== null;
+  // Without a choice: the view of everything; where there is none, the first view, unless a filter or search came with the address.
+  const view = chosen !== null ? object.views.find((entry) => entry.name === chosen) : (plain ?? (narrowed ? undefined : object.views[0]));
   const filter = both(view?.filter ?? null, parameters.get('filter'));
   const sort = parameters.get('sort') ?? view?.sort ?? '-updatedAt';
   const search = parameters.get('search');
-  const columns = columnsOf(object, parameters.get('columns'), view);
+  const columns = columnsOf(object, parameters.get('columns'), view ?? plain ?? object.views[0]);
   const references = columns.filter((name) => object.fields.some((field) => field.name === name && field.refersTo?.length === 1));
 
   const set = (changes: Readonly<Record<string, string | null>>) => {
@@ -78,11 +82,14 @@ function List({ object }: { readonly object: ObjectDescription }) {
       <div className="toolbar">
         <NativeSelect
           label="View"
-          value={view?.name ?? ''}
+          value={view?.name ?? 'all'}
           onChange={(event) => {
             set({ view: event.currentTarget.value, filter: null, sort: null, columns: null });
           }}
-          data={[{ value: '', label: `All ${object.plural.toLowerCase()}` }, ...object.views.map((entry) => ({ value: entry.name, label: entry.label }))]}
+          data={[
+            ...(plain === undefined ? [{ value: 'all', label: `All ${object.plural.toLowerCase()}` }] : []),
+            ...object.views.map((entry) => ({ value: entry.name, label: entry.label })),
+          ]}
         />
         <form role="search" onSubmit={submit}>
           <TextInput

@@ -12,8 +12,8 @@ import { App } from './app.tsx';
 
 const theme = createTheme({
   primaryColor: 'lagoon',
-  primaryShade: { light: 7, dark: 5 },
-  autoContrast: true,
+  primaryShade: { light: 7, dark: 7 },
+  respectReducedMotion: true,
   defaultRadius: 'md',
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
   headings: { fontWeight: '650' },

@@ -1,8 +1,11 @@
-import { Button, Group, Modal, Stack, Table, Text } from '@mantine/core';
+import { Alert, Button, Group, Modal, Stack, Table, Text } from '@mantine/core';
 import { useState, type FormEvent } from 'react';
 import { call, Problem } from './api.ts';
+import { useDraft } from './drafts.ts';
 import { ErrorAlert, fieldErrors } from './errors.tsx';
 import { FieldInput } from './field-input.tsx';
+import { plainText } from './labels.ts';
+import { useNames } from './names.ts';
 import type { FieldDescription, ObjectDescription, RecordData } from './types.ts';
 
 interface FormProps {
@@ -24,22 +27,39 @@ function staleOf(error: Problem): Stale | null {
   return { current: current as RecordData, clashing: Array.isArray(clashing) ? clashing.map(String) : [] };
 }
 
-const shown = (value: unknown): string => (value === null || value === undefined || value === '' ? '(empty)' : String(value));
-
 function expandedName(record: RecordData | null, field: FieldDescription): string | undefined {
   const target = record?.expanded?.[field.name];
   return target !== null && target !== undefined && 'displayName' in target && typeof target.displayName === 'string' ? target.displayName : undefined;
 }
 
+/** The fields that may be typed, in the groups of the layout; what no section names comes last. */
+function groupsOf(object: ObjectDescription): readonly { readonly title: string; readonly fields: readonly FieldDescription[] }[] {
+  const open = new Map(
+    object.fields
+      .filter((field) => !field.readOnly && !field.system && field.kind !== 'formula' && field.kind !== 'file' && field.kind !== 'polymorphic')
+      .map((field) => [field.name, field]),
+  );
+  const take = (names: readonly string[]): readonly FieldDescription[] =>
+    names.flatMap((name) => {
+      const field = open.get(name);
+      open.delete(name);
+      return field === undefined ? [] : [field];
+    });
+  const groups = object.layout.sections.map((section) => ({ title: section.title, fields: take(section.fields) }));
+  const rest = take([...open.keys()]);
+  return [...groups, { title: groups.some((group) => group.fields.length > 0) ? 'More' : '', fields: rest }].filter((group) => group.fields.length > 0);
+}
+
+/** The key under which a form keeps what was typed. */
+export const draftKey = (object: string, id: string | null): string => `${object}/${id ?? 'new'}`;
+
 /** Edits a record, or makes one. Nothing typed is lost when somebody else saved first: the clash is shown, field by field. */
 export function RecordForm({ object, record, onSaved, onCancel }: FormProps) {
-  const [typed, setTyped] = useState<Readonly<Record<string, unknown>>>({});
+  const { typed, wasKept, type, clear } = useDraft(draftKey(object.name, record?.id ?? null));
   const [error, setError] = useState<Error | null>(null);
   const [stale, setStale] = useState<Stale | null>(null);
   const [busy, setBusy] = useState(false);
-  const fields = object.fields.filter(
-    (field) => !field.readOnly && !field.system && field.kind !== 'formula' && field.kind !== 'file' && field.kind !== 'polymorphic',
-  );
+  const groups = groupsOf(object);
   const errors = fieldErrors(error);
 
   async function save(version: number | undefined) {
@@ -50,6 +70,7 @@ export function RecordForm({ object, record, onSaved, onCancel }: FormProps) {
         record === null
           ? await call<{ data: RecordData }>(`/records/${object.name}`, { method: 'POST', body: typed })
           : await call<{ data: RecordData }>(`/records/${object.name}/${record.id}`, { method: 'PATCH', body: typed, version: version ?? record.version });
+      clear();
       onSaved(answer.data);
     } catch (failure) {
       if (!(failure instanceof Error)) throw failure;
@@ -69,29 +90,54 @@ export function RecordForm({ object, record, onSaved, onCancel }: FormProps) {
       ? []
       : Object.keys(typed).filter((name) => stale.clashing.includes(name) || JSON.stringify(stale.current[name]) !== JSON.stringify(record?.[name]));
 
+  const fieldOf = (name: string) => object.fields.find((field) => field.name === name);
+  const names = useNames(
+    clashes.flatMap((name) => {
+      const target = fieldOf(name)?.refersTo;
+      return target?.length === 1 ? [stale?.current[name], typed[name]].map((id) => ({ object: target[0] ?? '', id })) : [];
+    }),
+  );
+  const shown = (name: string, value: unknown) => names.get(String(value)) ?? plainText(fieldOf(name), value);
+
   return (
     <form onSubmit={submit} noValidate>
       <Stack>
+        {wasKept && (
+          <Alert color="blue" title="What you typed before is still here" role="status" className="notice">
+            It is not saved yet. Save it, or press Cancel to give it up.
+          </Alert>
+        )}
         {error !== null && <ErrorAlert error={error} title="Nothing was saved" />}
-        <div className="form-grid">
-          {fields.map((field) => (
-            <FieldInput
-              key={field.name}
-              field={field}
-              value={field.name in typed ? typed[field.name] : record?.[field.name]}
-              shown={expandedName(record, field)}
-              error={errors.get(field.name)}
-              onChange={(value) => {
-                setTyped((before) => ({ ...before, [field.name]: value === '' ? null : value }));
-              }}
-            />
-          ))}
-        </div>
+        {groups.map((group) => (
+          <section key={group.title} className="form-section">
+            {group.title !== '' && <h2>{group.title}</h2>}
+            <div className="form-grid">
+              {group.fields.map((field) => (
+                <FieldInput
+                  key={field.name}
+                  field={field}
+                  value={field.name in typed ? typed[field.name] : record?.[field.name]}
+                  shown={expandedName(record, field)}
+                  error={errors.get(field.name)}
+                  onChange={(value) => {
+                    type(field.name, value === '' ? null : value);
+                  }}
+                />
+              ))}
+            </div>
+          </section>
+        ))}
         <Group className="sticky-actions">
           <Button type="submit" loading={busy}>
             Save
           </Button>
-          <Button variant="default" onClick={onCancel}>
+          <Button
+            variant="default"
+            onClick={() => {
+              clear();
+              onCancel();
+            }}
+          >
             Cancel
           </Button>
         </Group>
@@ -103,6 +149,7 @@ export function RecordForm({ object, record, onSaved, onCancel }: FormProps) {
         }}
         title="Somebody saved this record before you"
         size="lg"
+        closeButtonProps={{ 'aria-label': 'Go on editing' }}
       >
         {stale !== null && (
           <Stack>
@@ -112,24 +159,26 @@ export function RecordForm({ object, record, onSaved, onCancel }: FormProps) {
                 : 'You both changed these fields. Choose whose values stay; nothing you typed is lost until then.'}
             </Text>
             {clashes.length > 0 && (
-              <Table>
-                <Table.Thead>
-                  <Table.Tr>
-                    <Table.Th>Field</Table.Th>
-                    <Table.Th>Theirs</Table.Th>
-                    <Table.Th>Yours</Table.Th>
-                  </Table.Tr>
-                </Table.Thead>
-                <Table.Tbody>
-                  {clashes.map((name) => (
-                    <Table.Tr key={name}>
-                      <Table.Td>{object.fields.find((field) => field.name === name)?.label ?? name}</Table.Td>
-                      <Table.Td>{shown(stale.current[name])}</Table.Td>
-                      <Table.Td>{shown(typed[name])}</Table.Td>
+              <div className="grid-scroll" tabIndex={0} role="region" aria-label="Values that differ">
+                <Table>
+                  <Table.Thead>
+                    <Table.Tr>
+                      <Table.Th>Field</Table.Th>
+                      <Table.Th>Theirs</Table.Th>
+                      <Table.Th>Yours</Table.Th>
                     </Table.Tr>
-                  ))}
-                </Table.Tbody>
-              </Table>
+                  </Table.Thead>
+                  <Table.Tbody>
+                    {clashes.map((name) => (
+                      <Table.Tr key={name}>
+                        <Table.Th scope="row">{fieldOf(name)?.label ?? name}</Table.Th>
+                        <Table.Td>{shown(name, stale.current[name])}</Table.Td>
+                        <Table.Td>{shown(name, typed[name])}</Table.Td>
+                      </Table.Tr>
+                    ))}
+                  </Table.Tbody>
+                </Table>
+              </div>
             )}
             <Group>
               <Button
@@ -139,13 +188,14 @@ export function RecordForm({ object, record, onSaved, onCancel }: FormProps) {
                   void save(version);
                 }}
               >
-                Save mine over theirs
+                {clashes.length === 0 ? 'Save mine as well' : 'Save mine over theirs'}
               </Button>
               <Button
                 variant="default"
                 onClick={() => {
                   const { current } = stale;
                   setStale(null);
+                  clear();
                   onSaved(current);
                 }}
               >

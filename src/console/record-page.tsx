@@ -7,7 +7,8 @@ import { call } from './api.ts';
 import { ErrorAlert } from './errors.tsx';
 import { HistoryList } from './history-list.tsx';
 import { PathBar } from './path-bar.tsx';
-import { RecordForm } from './record-form.tsx';
+import { hasDraft } from './drafts.ts';
+import { draftKey, RecordForm } from './record-form.tsx';
 import { RelatedList } from './related-list.tsx';
 import { useObject } from './session.tsx';
 import { SignPanel } from './sign-panel.tsx';
@@ -44,7 +45,12 @@ function Facts({
 
 function Page({ object, record }: { readonly object: ObjectDescription; readonly record: RecordData }) {
   const client = useQueryClient();
-  const [editing, setEditing] = useState(false);
+  const [editing, setEditing] = useState(() => hasDraft(draftKey(object.name, record.id)));
+  const shown = useQuery({
+    queryKey: ['layout', object.name, record.id, record.version],
+    queryFn: () => call<{ data: { readonly sections: ObjectDescription['layout']['sections'] } }>(`/records/${object.name}/${record.id}/layout`),
+    placeholderData: (before) => before,
+  });
   const { layout } = object;
   return (
     <>
@@ -74,8 +80,9 @@ function Page({ object, record }: { readonly object: ObjectDescription; readonly
       <PathBar object={object} record={record} />
       <div className="record">
         <div className="stack">
+          {shown.isError && <ErrorAlert error={shown.error} title="The sections cannot be shown" />}
           {editing ? (
-            <section className="panel" aria-label="Edit">
+            <section className="panel" aria-label={`Edit ${object.label.toLowerCase()}`}>
               <RecordForm
                 object={object}
                 record={record}
@@ -89,7 +96,7 @@ function Page({ object, record }: { readonly object: ObjectDescription; readonly
               />
             </section>
           ) : (
-            layout.sections.map((section) => (
+            (shown.data?.data.sections ?? []).map((section) => (
               <section className="panel" key={section.title}>
                 <h2>{section.title}</h2>
                 <Facts object={object} record={record} names={section.fields} className="facts" />
@@ -132,7 +139,11 @@ export function RecordPage() {
   const references = (object.data?.fields ?? []).filter((field) => field.refersTo?.length === 1).map((field) => field.name);
   const record = useQuery({
     queryKey: ['record', name, id, references.join(',')],
-    queryFn: () => call<{ data: RecordData }>(`/records/${name}/${id}${references.length === 0 ? '' : `?expand=${references.join(',')}`}`),
+    queryFn: () => {
+      const query = new URLSearchParams({ fields: ['displayName', ...(object.data?.fields ?? []).map((field) => field.name)].join(',') });
+      if (references.length > 0) query.set('expand', references.join(','));
+      return call<{ data: RecordData }>(`/records/${name}/${id}?${query.toString()}`);
+    },
     enabled: object.isSuccess,
   });
   if (object.isError) return <ErrorAlert error={object.error} title="This page is not there" />;

@@ -11,16 +11,20 @@ interface TableProps {
   readonly empty: string;
   readonly sort?: string;
   readonly onSort?: (sort: string) => void;
+  /** Name of the table's region where it is not the object's own. */
+  readonly label?: string;
+  /** What can be done with each row, as the last column. */
+  readonly steps?: (record: RecordData) => ReactNode;
   readonly icons?: { readonly up: ReactNode; readonly down: ReactNode };
 }
 
 /** Records as rows; the name opens the record, headings sort. */
-export function RecordTable({ object, columns, records, empty, sort, onSort, icons }: TableProps) {
+export function RecordTable({ object, columns, records, empty, sort, onSort, icons, label, steps }: TableProps) {
   if (records.length === 0) return <p className="muted">{empty}</p>;
   const fields = columns.map((name) => object.fields.find((field) => field.name === name)).filter((field) => field !== undefined);
   const isName = (name: string) => fields[0]?.name === name && fields[0].refersTo === null && fields[0].options === null;
   return (
-    <div className="grid-scroll" tabIndex={0} role="region" aria-label={object.plural}>
+    <div className="grid-scroll" tabIndex={0} role="region" aria-label={label ?? object.plural}>
       <table className="grid">
         <thead>
           <tr>
@@ -45,6 +49,7 @@ export function RecordTable({ object, columns, records, empty, sort, onSort, ico
                 </th>
               );
             })}
+            {steps !== undefined && <th scope="col">Steps</th>}
           </tr>
         </thead>
         <tbody>
@@ -68,6 +73,7 @@ export function RecordTable({ object, columns, records, empty, sort, onSort, ico
                   )}
                 </td>
               ))}
+              {steps !== undefined && <td>{steps(record)}</td>}
             </tr>
           ))}
         </tbody>

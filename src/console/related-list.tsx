@@ -4,10 +4,11 @@ import { Link } from 'react-router';
 import { call } from './api.ts';
 import { ErrorAlert } from './errors.tsx';
 import { useObject } from './session.tsx';
+import { StepMenu } from './steps.tsx';
 import { RecordTable } from './record-table.tsx';
 import type { ListAnswer, ObjectDescription, RecordData } from './types.ts';
 
-const SHOWN = 8;
+const SHOWN = 20;
 
 /** The first records that point here; the heading's number opens all of them. */
 export function RelatedList({
@@ -44,6 +45,9 @@ export function RelatedList({
     enabled: relation !== undefined && other.isSuccess,
   });
   if (relation === undefined || other.data === undefined) return null;
+  const described = other.data;
+  const hasSteps = described.path !== null && described.path.transitions.length > 0;
+  const steps = hasSteps ? (row: RecordData) => <StepMenu object={described} record={row} /> : undefined;
   return (
     <section className="panel">
       <h2>
@@ -55,7 +59,16 @@ export function RelatedList({
         )}
       </h2>
       {rows.isError && <ErrorAlert error={rows.error} title="These records cannot be shown" />}
-      {rows.data !== undefined && <RecordTable object={other.data} columns={columns} records={rows.data.data} empty={`No ${list.title.toLowerCase()} yet.`} />}
+      {rows.data !== undefined && (
+        <RecordTable
+          object={other.data}
+          columns={columns}
+          records={rows.data.data}
+          label={list.title}
+          empty={`No ${list.title.toLowerCase()} yet.`}
+          {...(steps === undefined ? {} : { steps })}
+        />
+      )}
     </section>
   );
 }

@@ -3,10 +3,5 @@ import { ReportView } from './report-view.tsx';
 
 export function ReportPage() {
   const { report = '' } = useParams();
-  return (
-    <>
-      <title>Report – Credenza</title>
-      <ReportView key={report} name={report} heading="h1" />
-    </>
-  );
+  return <ReportView key={report} name={report} heading="h1" />;
 }

@@ -26,21 +26,22 @@ export function ReportView({ name, heading }: { readonly name: string; readonly 
   const Heading = heading;
   return (
     <section className={heading === 'h2' ? 'panel' : undefined}>
-      <Heading>{label}</Heading>
+      {heading === 'h1' && <title>{`${label} – Credenza`}</title>}
+      <Heading className={heading === 'h1' ? 'title' : undefined}>{label}</Heading>
       {description !== null && <p className="muted">{description}</p>}
       {rows.map((row) => (
         <Link key={row.label} className="bar" to={`/o/${row.object}?filter=${encodeURIComponent(row.filter)}`}>
           <span>
             {row.label}
             {row.medianDays !== null && (
-              <span className="muted">
+              <span className="muted small">
                 {' '}
                 · {row.medianDays} {row.medianDays === 1 ? 'day' : 'days'} (median)
               </span>
             )}
           </span>
-          <span className="track">
-            <span className="fill" style={{ width: `${String(Math.round((row.count / most) * 100))}%` }} />
+          <span className="track" aria-hidden="true">
+            {row.count > 0 && <span className="fill" style={{ width: `${String(Math.max(1, Math.round((row.count / most) * 100)))}%` }} />}
           </span>
           <b>{row.count}</b>
         </Link>

@@ -1,23 +1,11 @@
-import {
-  ActionIcon,
-  Alert,
-  AppShell,
-  Burger,
-  Group,
-  NavLink,
-  ScrollArea,
-  Text,
-  TextInput,
-  useComputedColorScheme,
-  useMantineColorScheme,
-  VisuallyHidden,
-} from '@mantine/core';
+import { ActionIcon, Alert, AppShell, Burger, Group, NavLink, Text, TextInput, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconChartBar, IconHome, IconLogout, IconMoon, IconSearch, IconSun } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useState, type FormEvent, type ReactNode } from 'react';
+import { useEffect, useRef, useState, type FormEvent, type ReactNode } from 'react';
 import { Link, useLocation, useNavigate } from 'react-router';
 import { call } from './api.ts';
+import { forgetDrafts } from './drafts.ts';
 import { useObjects, useSession } from './session.tsx';
 
 function ColorScheme() {
@@ -43,6 +31,7 @@ function SignOut() {
   const session = useSession();
   const signOut = async () => {
     await call('/sign-out', { method: 'POST' });
+    forgetDrafts();
     client.clear();
     window.location.assign('/');
   };
@@ -80,6 +69,15 @@ export function Shell({ children }: { readonly children: ReactNode }) {
   const { pathname } = useLocation();
   const session = useSession();
   const objects = useObjects();
+  const main = useRef<HTMLElement>(null);
+  const shownPath = useRef(pathname);
+  useEffect(() => {
+    // A new page was opened: readers of the screen and of the keyboard begin at its start.
+    if (shownPath.current === pathname) return;
+    shownPath.current = pathname;
+    main.current?.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
+  }, [pathname]);
   const reports = useQuery({ queryKey: ['reports'], queryFn: () => call<{ data: readonly { readonly name: string; readonly label: string }[] }>('/reports') });
   return (
     <AppShell header={{ height: 56 }} navbar={{ width: 232, breakpoint: 'sm', collapsed: { mobile: !open } }} padding={0}>
@@ -99,13 +97,16 @@ export function Shell({ children }: { readonly children: ReactNode }) {
             <Text size="sm" visibleFrom="md" className="muted" truncate maw={200}>
               {session.user.name}
             </Text>
+            <ActionIcon component={Link} to="/search" variant="subtle" size="lg" hiddenFrom="xs" aria-label="Search all records">
+              <IconSearch size={20} />
+            </ActionIcon>
             <ColorScheme />
             <SignOut />
           </Group>
         </Group>
       </AppShell.Header>
-      <AppShell.Navbar p="xs" component="nav" aria-label="Objects and reports" onClick={close}>
-        <ScrollArea>
+      <AppShell.Navbar p="xs" component="nav" aria-label="Objects and reports" className={open ? 'menu menu-open' : 'menu'} onClick={close}>
+        <div className="menu-scroll">
           <NavLink component={Link} to="/" label="Home" leftSection={<IconHome size={18} />} active={pathname === '/'} />
           {(reports.data?.data ?? []).map((report) => (
             <NavLink
@@ -117,9 +118,7 @@ export function Shell({ children }: { readonly children: ReactNode }) {
               active={pathname === `/reports/${report.name}`}
             />
           ))}
-          <Text size="xs" className="muted" px="sm" pt="md" pb={4}>
-            Records
-          </Text>
+          <p className="menu-title">Records</p>
           {(objects.data?.data ?? []).map((object) => (
             <NavLink
               key={object.name}
@@ -129,21 +128,21 @@ export function Shell({ children }: { readonly children: ReactNode }) {
               active={pathname.startsWith(`/o/${object.name}/`) || pathname === `/o/${object.name}`}
             />
           ))}
-        </ScrollArea>
+        </div>
       </AppShell.Navbar>
-      <AppShell.Main id="main" tabIndex={-1}>
+      <AppShell.Main id="main" tabIndex={-1} ref={main}>
         {session.sandbox === true && (
           <Alert color="grape" radius={0} title="Sandbox">
             Nothing leaves this copy: no mail, no calls to other systems.
           </Alert>
         )}
         {session.mail === 'captured' && session.sandbox !== true && (
-          <Alert color="yellow" radius={0} role="note">
-            No mail leaves this system: SMTP_URL is not set, and mails are kept as captured.
+          <Alert color="yellow" radius={0} role="note" className="notice">
+            No mail leaves this system: SMTP_URL is not set.{' '}
+            {session.permissionSets.includes('administrator') ? <Link to="/mail">Read the captured mails</Link> : 'Mails are kept as captured.'}
           </Alert>
         )}
         <div className="page">{children}</div>
-        <VisuallyHidden aria-live="polite" id="announcements" />
       </AppShell.Main>
     </AppShell>
   );

@@ -1,14 +1,8 @@
-import { Anchor, Badge, Group } from '@mantine/core';
+import { Anchor } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
+import { choiceText, plainText } from './labels.ts';
 import type { FieldDescription, RecordData } from './types.ts';
-
-const day = new Intl.DateTimeFormat('en-US', { dateStyle: 'medium', timeZone: 'UTC' });
-const moment = new Intl.DateTimeFormat('en-US', { dateStyle: 'medium', timeStyle: 'short' });
-
-export function label(field: FieldDescription | undefined, value: unknown): string {
-  return field?.options?.find((option) => option.value === value)?.label ?? String(value);
-}
 
 function isRecord(value: unknown): value is RecordData {
   return typeof value === 'object' && value !== null && 'id' in value;
@@ -21,20 +15,13 @@ export function FieldValue({ field, record }: { readonly field: FieldDescription
   if (field.options !== null) {
     const codes = Array.isArray(value) ? value : [value];
     return (
-      <Group gap={4}>
+      <span className="tags">
         {codes.map((code) => (
-          <Badge
-            key={String(code)}
-            variant="light"
-            color={field.options?.find((option) => option.value === code)?.color ?? 'gray'}
-            tt="none"
-            fw={500}
-            className="tag"
-          >
-            {label(field, code)}
-          </Badge>
+          <span key={String(code)} className={`tag tag-${field.options?.find((option) => option.value === code)?.color ?? 'gray'}`}>
+            {choiceText(field, code)}
+          </span>
         ))}
-      </Group>
+      </span>
     );
   }
   if (field.refersTo !== null) {
@@ -49,12 +36,6 @@ export function FieldValue({ field, record }: { readonly field: FieldDescription
     );
   }
   switch (field.kind) {
-    case 'boolean':
-      return value === true ? 'Yes' : 'No';
-    case 'date':
-      return day.format(new Date(`${String(value)}T00:00:00Z`));
-    case 'instant':
-      return moment.format(new Date(String(value)));
     case 'email':
       return (
         <Anchor href={`mailto:${String(value)}`} inherit>
@@ -68,6 +49,6 @@ export function FieldValue({ field, record }: { readonly field: FieldDescription
         </Anchor>
       );
     default:
-      return typeof value === 'object' ? JSON.stringify(value) : String(value);
+      return plainText(field, value);
   }
 }

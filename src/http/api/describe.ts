@@ -1,8 +1,8 @@
-import { readRights, rightsFor, type Rights } from '../../platform/access/rights.ts';
+import { readRights, type Rights } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
-import { isAppError } from '../../platform/errors.ts';
 import { FIELD_TYPES } from '../../platform/model/field-types.ts';
-import type { FieldModel, ObjectModel } from '../../platform/model/types.ts';
+import type { FieldModel } from '../../platform/model/types.ts';
+import { canRead, describeLayout, describeViews, type LayoutDescription, type ViewDescription } from './layout.ts';
 
 export interface FieldDescription {
   readonly name: string;
@@ -42,18 +42,9 @@ export interface ObjectDescription {
       readonly accepts: readonly string[];
     }[];
   } | null;
-  readonly views: readonly {
-    readonly name: string;
-    readonly label: string;
-    readonly filter: string | null;
-    readonly columns: readonly string[];
-    readonly sort: string | null;
-  }[];
-  readonly layout: {
-    readonly highlights: readonly string[];
-    readonly sections: readonly { readonly title: string; readonly fields: readonly string[] }[];
-    readonly related: readonly { readonly relation: string; readonly title: string; readonly columns: readonly string[]; readonly sort: string | null }[];
-  };
+  readonly views: readonly ViewDescription[];
+  /** Sections of all records; GET /records/{object}/{id}/layout says which hold for one. */
+  readonly layout: LayoutDescription;
   readonly forms: readonly { readonly name: string; readonly title: string; readonly signing: boolean }[];
 }
 
@@ -76,53 +67,6 @@ function describeField(rights: Rights, field: FieldModel): FieldDescription {
         ? null
         : field.values.values.map((value) => ({ value: value.code, label: value.label, active: value.active !== false, color: value.color ?? null })),
     refersTo: field.ref === null ? null : field.ref.to,
-  };
-}
-
-function canRead(context: CallContext, object: string): boolean {
-  try {
-    return rightsFor(context, object).canRead;
-  } catch (error) {
-    if (isAppError(error, 'not_found')) return false;
-    throw error;
-  }
-}
-
-function describeViews(context: CallContext, object: ObjectModel, readable: ReadonlySet<string>): ObjectDescription['views'] {
-  return [...context.model.views.values()]
-    .filter((view) => view.object === object.name)
-    .map((view) => ({
-      name: view.name,
-      label: view.label,
-      filter: view.filter ?? null,
-      columns: view.columns.filter((column) => readable.has(column)),
-      sort: view.sort ?? null,
-    }));
-}
-
-function describeLayout(context: CallContext, object: ObjectModel, rights: Rights): ObjectDescription['layout'] {
-  const layout = [...context.model.layouts.values()].find((entry) => entry.object === object.name);
-  const shown = (names: readonly string[]): readonly string[] => names.filter((name) => rights.readable.has(name));
-  if (layout === undefined) {
-    const own = [...object.fields.values()].filter((field) => !field.system).map((field) => field.name);
-    const lists = [...object.toMany.values()].filter((path) => canRead(context, path.object));
-    return {
-      highlights: shown(own).slice(0, 4),
-      sections: [{ title: 'Details', fields: shown(own) }],
-      related: lists.map((path) => ({ relation: path.name, title: context.model.objects.get(path.object)?.plural ?? path.object, columns: [], sort: null })),
-    };
-  }
-  return {
-    highlights: shown(layout.highlights),
-    sections: layout.sections.map((section) => ({ title: section.title, fields: shown(section.fields) })).filter((section) => section.fields.length > 0),
-    related: layout.related
-      .filter((list) => canRead(context, object.toMany.get(list.relation)?.object ?? ''))
-      .map((list) => ({
-        relation: list.relation,
-        title: list.title ?? context.model.objects.get(object.toMany.get(list.relation)?.object ?? '')?.plural ?? list.relation,
-        columns: list.columns,
-        sort: list.sort ?? null,
-      })),
   };
 }
 
@@ -153,8 +97,8 @@ export function describeObject(context: CallContext, name: string): ObjectDescri
               .filter((transition) => rights.transitions.has(transition.name))
               .map(({ name: transition, label, from, to, required, accepts }) => ({ name: transition, label, from, to, required, accepts })),
           },
-    views: describeViews(context, object, rights.readable),
-    layout: describeLayout(context, object, rights),
+    views: describeViews(context, rights),
+    layout: describeLayout(context, rights),
     forms: [...context.model.forms.values()]
       .filter((form) => form.object === object.name)
       .map((form) => ({ name: form.name, title: form.title, signing: form.signing !== undefined })),

@@ -178,6 +178,18 @@ function objectPaths(rights: Rights): readonly (readonly [string, Json])[] {
     ],
     [`${base}/{id}`, { get: item, ...patch, ...remove }],
     [
+      `${base}/{id}/layout`,
+      {
+        get: operation({
+          id: `layout${tag}`,
+          summary: `Sections of the page of a ${label}`,
+          tag,
+          parameters: [RECORD_ID],
+          answer: dataOf({ type: 'object', properties: { sections: { type: 'array', items: { type: 'object' } } } }),
+        }),
+      },
+    ],
+    [
       `${base}/{id}/history`,
       { get: operation({ id: `history${tag}`, summary: `Versions of a ${label}`, tag, parameters: [RECORD_ID], answer: list({ type: 'object' }) }) },
     ],

@@ -6,6 +6,7 @@ import type { RecordEngine, WriteItem, WriteOutcome } from '../../platform/recor
 import type { TransitionStates } from '../../platform/record/transition-states.sql.ts';
 import { bodySchema, readBody } from '../body.ts';
 import { handle, ifMatch, param, type Answer, type Call, type CallDeps } from '../call.ts';
+import { sectionsFor } from './layout.ts';
 import { AGGREGATE_BODY, listOf, listQuery, onlyParameters, present, QUERY_BODY, valuesOf } from './read-query.ts';
 
 export interface RecordRouteDeps extends CallDeps {
@@ -140,6 +141,10 @@ export function recordRoutes(deps: RecordRouteDeps): Router {
         values: valuesOf(call.request.body ?? {}),
       }),
     ),
+  );
+  router.get(
+    '/:object/:id/layout',
+    on(async (call) => ({ body: { data: { sections: await sectionsFor(reader, call.db, call.context, ...target(call)) } } })),
   );
   router.get(
     '/:object/:id/history',

@@ -4,7 +4,8 @@ import { listReports, runReport } from '../../platform/analytics/reports.ts';
 import { mayDoEverything, mayRunAction } from '../../platform/access/rights.ts';
 import { explain } from '../../platform/automation/explain.ts';
 import { AppError } from '../../platform/errors.ts';
-import { deliveriesInState } from '../../platform/mail/mail.sql.ts';
+import { isUuid } from '../../platform/ids.ts';
+import { deliveriesInState, deliveryText } from '../../platform/mail/mail.sql.ts';
 import type { Reader } from '../../platform/query/reader.ts';
 import { invalidQuery } from '../../platform/query/invalid-query.ts';
 import { handle, param, type CallDeps } from '../call.ts';
@@ -53,6 +54,16 @@ export function reportRoutes(deps: ReportRouteDeps): Router {
       handle(deps, async ({ db, context }) => {
         if (!mayDoEverything(context)) throw new AppError('forbidden', 'Captured mail is for administrators.');
         return { body: { data: await deliveriesInState(db, 'captured', 200) } };
+      }),
+    );
+    router.get(
+      '/dev/mail/:id',
+      handle(deps, async ({ request, db, context }) => {
+        if (!mayDoEverything(context)) throw new AppError('forbidden', 'Captured mail is for administrators.');
+        const id = param(request, 'id');
+        const text = isUuid(id) ? await deliveryText(db, id, 'captured') : null;
+        if (text === null) throw new AppError('not_found', 'There is no captured mail of this id.');
+        return { body: { data: text } };
       }),
     );
   }

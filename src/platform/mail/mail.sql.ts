@@ -252,6 +252,12 @@ export async function deliveryByUnsubscribeHash(db: Knex, hash: Buffer): Promise
   return row === undefined ? null : toSummary(row);
 }
 
+/** The text of a delivery as its reader got it, or null when there is none in that state. */
+export async function deliveryText(db: Knex, id: string, state: DeliveryState): Promise<{ readonly subject: string; readonly plain: string } | null> {
+  const [row] = await rows(db, sql`select subject, plain from ${platformTable(db, 'mail_delivery')} where id = ${id}::uuid and state = ${state}`);
+  return row === undefined ? null : { subject: String(row['subject']), plain: String(row['plain']) };
+}
+
 /** The delivery of one id, or null. */
 export async function deliveryById(db: Knex, id: string): Promise<DeliverySummary | null> {
   const [row] = await rows(db, sql`select ${SUMMARY} from ${platformTable(db, 'mail_delivery')} where id = ${id}::uuid`);

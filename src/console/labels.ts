@@ -1,0 +1,24 @@
+import type { FieldDescription } from './types.ts';
+
+const day = new Intl.DateTimeFormat('en-US', { dateStyle: 'medium', timeZone: 'UTC' });
+const moment = new Intl.DateTimeFormat('en-US', { dateStyle: 'medium', timeStyle: 'short' });
+
+/** An instant in the reader's own zone. */
+export function momentText(instant: unknown): string {
+  return moment.format(new Date(String(instant)));
+}
+
+/** The label of a choice, or the value itself. */
+export function choiceText(field: FieldDescription | undefined, value: unknown): string {
+  return field?.options?.find((option) => option.value === value)?.label ?? String(value);
+}
+
+/** A value as plain text: labels of choices, days and times as people write them, Yes and No. */
+export function plainText(field: FieldDescription | undefined, value: unknown): string {
+  if (value === null || value === undefined || value === '') return '(empty)';
+  if (Array.isArray(value)) return value.map((entry) => choiceText(field, entry)).join(', ');
+  if (typeof value === 'boolean') return value ? 'Yes' : 'No';
+  if (field?.kind === 'date') return day.format(new Date(`${String(value)}T00:00:00Z`));
+  if (field?.kind === 'instant') return momentText(value);
+  return typeof value === 'object' ? JSON.stringify(value) : choiceText(field, value);
+}

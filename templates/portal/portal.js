@@ -3,7 +3,7 @@
 (function () {
   const form = document.querySelector('form[data-autosave]');
   const errors = document.getElementById('errors');
-  if (errors) errors.focus();
+  if (errors && !window.location.hash) errors.focus();
   if (!form) return;
   const status = form.querySelector('[data-saved]');
   let timer = 0;
@@ -33,6 +33,6 @@
   }
   form.addEventListener('input', touch);
   form.addEventListener('change', touch);
-  form.addEventListener('submit', () => { dirty = false; window.clearTimeout(timer); });
+  form.addEventListener('submit', () => { dirty = false; window.clearTimeout(timer); timer = 0; });
   window.addEventListener('beforeunload', (event) => { if (dirty) event.preventDefault(); });
 })();

@@ -16,7 +16,7 @@ import { rememberLink, requireSameOrigin, secretOf } from './links.ts';
 import type { RenderPage } from './render.ts';
 import { statusView } from './status.ts';
 import { typedInput, withRepeatAction } from './typed-input.ts';
-import { answersOf, pageView } from './view.ts';
+import { answersOf, inputId, pageView } from './view.ts';
 
 const MAX_UPLOAD_BYTES = 10 * 1024 * 1024;
 
@@ -87,12 +87,12 @@ function drawTasks(deps: PortalDeps, call: LinkCall, opened: OpenForm): string {
     return { name: page.name, title: page.title, status, statusLabel: STATUS_WORDS[status] };
   });
   const unfinished = pages.find((page) => page.status !== 'done');
-  const returned = (opened.reader.form.status?.fields ?? []).map((name) => opened.record[name]).find((value) => typeof value === 'string' && value !== '');
+  const returned = opened.record[opened.reader.form.status?.notice ?? ''];
   return deps.render('tasks', {
     title: opened.reader.form.title,
     base: call.base,
     pages,
-    returned: returned ?? null,
+    returned: typeof returned === 'string' ? returned : null,
     done: pages.filter((page) => page.status === 'done').length,
     total: pages.length,
     begun: opened.submission.visited.length > 0,
@@ -113,7 +113,7 @@ function drawCheck(deps: PortalDeps, call: LinkCall, opened: OpenForm, errors: r
     hasErrors: errors.length > 0,
     errors: errors.map((error) => ({
       message: error.message,
-      href: error.page === '' ? `#${error.name}` : `${call.base}/page/${error.page}#${error.name.replaceAll('.', '-')}`,
+      href: error.page === '' ? `#${error.name}` : `${call.base}/page/${error.page}?check=1#${inputId(error.name)}`,
     })),
     editable: opened.editable,
     pages: opened.pages.map((page) => ({ name: page.name, title: page.title, answers: answersOf(page) })),
@@ -134,6 +134,15 @@ function formErrors(error: AppError): readonly FormError[] {
   }));
 }
 
+/** Where to go on after a button inside the page was pressed: the row that was added, else the group it belongs to. */
+function placeOf(page: FormPageView, action: string): string {
+  const [verb, relation = ''] = action.split(':');
+  const part = page.parts.find((entry) => entry.kind === 'repeat' && entry.relation === relation);
+  if (part?.kind !== 'repeat') return '';
+  const first = verb === 'add' ? part.rows.at(-1)?.questions[0] : undefined;
+  return `#${inputId(first?.name ?? relation)}`;
+}
+
 async function drawSign(
   deps: PortalDeps,
   call: LinkCall,
@@ -146,17 +155,21 @@ async function drawSign(
   const state = path === undefined || path === null ? null : String(record[path.field]);
   const transition = path?.transitions.get(signing.transitions.portal ?? '');
   const canSign = transition !== undefined && state !== null && transition.from.includes(state);
+  const states = path?.states ?? [];
+  const position = states.findIndex((entry) => entry.name === state);
+  const signed = !canSign && position >= states.findIndex((entry) => entry.name === transition?.to) && states[position]?.kind !== 'lost';
   return deps.render('sign', {
     title: form.title,
     base: call.base,
-    lead: form.confirmation?.body ?? '',
+    lead: canSign || signed ? (form.confirmation?.body ?? '') : '',
     hasErrors: errors.size > 0,
     errors: [...errors].map(([name, message]) => ({ message, href: `#${name}` })),
     version: String(record[signing.version] ?? ''),
     hash: String(record[signing.hash] ?? ''),
     canSign,
-    signed: !canSign,
-    signedText: path?.states.find((entry) => entry.name === state)?.label ?? '',
+    signed,
+    waiting: !canSign && !signed,
+    stateLabel: states[position]?.label ?? '',
     consent: signing.consent,
     nameValue: typed.name,
     titleValue: typed.title,
@@ -220,8 +233,10 @@ export function makePortalRoutes(deps: PortalDeps): Router {
     if (!opened.editable) response.redirect(303, `${call.base}/status`);
     else {
       const page = pageOf(opened, request.params.page);
-      const errors = opened.submission.visited.includes(page.name) ? pageErrors(opened, page.name) : [];
-      response.send(drawPage(deps, call, opened, page, errors, null));
+      // Complaints are shown to who comes to see them, not to who comes back to go on.
+      const errors = request.query['check'] === undefined ? [] : pageErrors(opened, page.name);
+      const savedAt = opened.submission.lastPage === null ? null : clockTime(opened.submission.updatedAt);
+      response.send(drawPage(deps, call, opened, page, errors, savedAt));
     }
   });
 
@@ -261,8 +276,8 @@ export function makePortalRoutes(deps: PortalDeps): Router {
     const page = pageOf(opened, name);
     const errors = [...problems, ...(leave ? checkPage(opened.reader, page) : [])];
     if (errors.length > 0 || !leave) {
-      if (action === 'save' && errors.length === 0) response.redirect(303, call.base);
-      else response.status(errors.length > 0 ? 422 : 200).send(drawPage(deps, call, opened, page, errors, clockTime(opened.submission.updatedAt)));
+      if (errors.length > 0) response.status(422).send(drawPage(deps, call, opened, page, errors, clockTime(opened.submission.updatedAt)));
+      else response.redirect(303, action === 'save' ? call.base : `${call.base}/page/${name}${placeOf(page, action)}`);
       return;
     }
     const next = opened.pages[opened.pages.findIndex((entry) => entry.name === name) + 1];

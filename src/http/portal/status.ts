@@ -1,4 +1,6 @@
 import type { CallContext } from '../../platform/access/types.ts';
+import { displayTyped } from '../../platform/forms/controls.ts';
+import { typeValue } from '../../platform/forms/parse.ts';
 import type { OpenForm } from '../../platform/forms/submissions.ts';
 import type { PortalDeps } from './routes.ts';
 
@@ -38,7 +40,7 @@ export async function statusView(deps: PortalDeps, context: CallContext, opened:
     facts: (form.status?.fields ?? []).flatMap((name) => {
       const field = object.fields.get(name);
       const value = opened.record[name];
-      return field === undefined || value === null || value === undefined ? [] : [{ label: field.label, value: String(value) }];
+      return field === undefined || value === null || value === undefined ? [] : [{ label: field.label, value: displayTyped(field, typeValue(field, value)) }];
     }),
     body: form.status?.body ?? null,
     sent: opened.submission.state === 'submitted',

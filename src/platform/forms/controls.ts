@@ -37,10 +37,19 @@ export function controlOf(field: FieldModel): Control {
   return CONTROLS[field.kind];
 }
 
+const DAY = new Intl.DateTimeFormat('en-US', { dateStyle: 'long', timeZone: 'UTC' });
+
+/** A day as people read it; what is no day stays as it was typed. */
+function dayText(typed: string): string {
+  const day = /^\d{4}-\d{2}-\d{2}$/.test(typed) ? new Date(`${typed}T00:00:00Z`) : null;
+  return day === null || Number.isNaN(day.getTime()) ? typed : DAY.format(day);
+}
+
 /** What was typed, in words: labels of choices, days as people read them. */
 export function displayTyped(field: FieldModel, typed: Typed): string {
   const texts = typeof typed === 'string' ? (typed === '' ? [] : [typed]) : typed;
   if (field.kind === 'boolean') return texts.map((text) => (text === 'true' ? 'Yes' : text === 'false' ? 'No' : text)).join(', ');
+  if (field.kind === 'date') return texts.map(dayText).join(', ');
   if (field.values === null) return texts.join(', ');
   const labels = new Map(field.values.values.map((value) => [value.code, value.label]));
   return texts.map((text) => labels.get(text) ?? text).join(', ');

@@ -55,7 +55,12 @@ export interface FormFile {
   readonly pages: readonly FormPage[];
   readonly confirmation?: { readonly title: string; readonly body: string; readonly number?: string };
   /** Status page after submission: fields of the record that are shown beside its path. */
-  readonly status?: { readonly fields: readonly string[]; readonly body?: string };
+  readonly status?: {
+    readonly fields: readonly string[];
+    readonly body?: string;
+    /** Text field that asks the reader for something; stands above the form while it is open. */
+    readonly notice?: string;
+  };
 }
 
 export interface FormSigning {

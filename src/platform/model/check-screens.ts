@@ -85,6 +85,7 @@ function checkForm(scope: CheckScope, form: FormFile): void {
     for (const member of ['nameField', 'atField'] as const) fieldAt(scope, object, form.attestation[member], at(`/attestation/${member}`));
   if (form.confirmation?.number !== undefined) fieldAt(scope, object, form.confirmation.number, at('/confirmation/number'));
   fieldsAt(scope, object, form.status?.fields ?? [], (index) => at(`/status/fields/${String(index)}`));
+  if (form.status?.notice !== undefined) fieldAt(scope, object, form.status.notice, at('/status/notice'));
   checkSigning(scope, form, object, at);
   form.pages.forEach((page, pageIndex) => {
     condition(page.visibleWhen, `/pages/${String(pageIndex)}/visibleWhen`);

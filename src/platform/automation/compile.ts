@@ -1,12 +1,13 @@
 import { AppError, isAppError, type ErrorDetail } from '../errors.ts';
+import { boundObstacle } from '../expression/bind.ts';
 import { compileJs } from '../expression/to-js.ts';
 import { treeOf, isRecordExpr, type Expr } from '../expression/tree.ts';
 import type { ExprType } from '../expression/types.ts';
 import { parseDuration } from '../expression/durations.ts';
 import { metadataPointer } from '../metadata/kinds.ts';
-import type { RuleFile, RuleStep, RuleTrigger } from '../metadata/types.ts';
+import type { MatchingRecords, RuleFile, RuleStep, RuleTrigger } from '../metadata/types.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
-import type { Compiled, CompiledRule, CompiledStep } from './types.ts';
+import type { Compiled, CompiledRule, CompiledStep, Matching } from './types.ts';
 import { cronComplaint } from './occurrences.ts';
 
 export interface RuleSet {
@@ -145,6 +146,8 @@ function compileStep(
   const compile = (place: string, text: string): Compiled => compileAt(model, file, `${at}/${place}`, text, object, variables);
   const when = step.when === undefined ? null : compile('when', step.when);
   if (when !== null) requireBoolean(file, `${at}/when`, when);
+  if (forEach?.compiled.kind === 'object' && step.step === 'create' && step.once !== undefined)
+    wrong(file, `${at}/once`, 'Records that exist are left out anyway when a step is repeated for an object: leave `once` out.');
   const values = compileTexts(step, forEach !== null, compile);
   const record = values.get('@record');
   let target = step.step === 'create' ? step.object : object;
@@ -159,6 +162,7 @@ function compileStep(
     when,
     values,
     forEach: forEach?.compiled ?? null,
+    counts: compileCounts(model, file, object, step, at),
     once: step.step === 'create' && step.once !== undefined ? compile('once', step.once) : null,
     target,
   };
@@ -196,7 +200,8 @@ function checkTarget(model: Model, file: RuleFile, step: RuleStep, at: string, t
   if (target === null) return;
   const written = model.objects.get(target) ?? wrong(file, `${at}/object`, `There is no object "${target}".`);
   if (step.step === 'create' || step.step === 'update') {
-    for (const name of values.keys())
+    const counted = step.step === 'update' ? Object.keys(step.counts ?? {}) : [];
+    for (const name of [...values.keys(), ...counted])
       if (!name.startsWith('@') && !written.fields.has(name)) wrong(file, `${at}/values/${name}`, `${target} has no field "${name}".`);
   }
   if (step.step === 'transition' && written.path?.transitions.has(step.transition) !== true)
@@ -222,6 +227,10 @@ function compileForEach(
     if (expression.typed.type.kind !== 'list') wrong(file, at, `"${forEach}" is not a list.`);
     return { each: expression.typed.type.of, compiled: { kind: 'list', expression } };
   }
+  if ('object' in forEach) {
+    const matching = compileMatching(model, file, object, forEach, at);
+    return { each: { kind: 'record', object: forEach.object }, compiled: { kind: 'object', ...matching } };
+  }
   const relation = object === null ? undefined : model.objects.get(object)?.toMany.get(forEach.relation);
   if (relation === undefined) wrong(file, at, `${object ?? 'The rule'} has no relation "${forEach.relation}".`);
   if (forEach.filter !== undefined) requireFilter(model, file, `${at}/filter`, forEach.filter, relation.object);
@@ -229,6 +238,23 @@ function compileForEach(
     each: { kind: 'record', object: relation.object },
     compiled: { kind: 'relation', object: relation.object, via: relation.via, filter: forEach.filter ?? null },
   };
+}
+
+/** A filter over any object, which names the rule's own record as `record`. */
+function compileMatching(model: Model, file: RuleFile, object: string | null, matching: MatchingRecords, at: string): Matching {
+  if (!model.objects.has(matching.object)) wrong(file, `${at}/object`, `There is no object "${matching.object}".`);
+  if (matching.filter === undefined) return { object: matching.object, filter: null };
+  const variables: Record<string, ExprType> = object === null ? {} : { record: { kind: 'record', object } };
+  const filter = compileAt(model, file, `${at}/filter`, matching.filter, matching.object, variables);
+  requireBoolean(file, `${at}/filter`, filter);
+  const obstacle = boundObstacle(filter.typed, model.expressions);
+  if (obstacle !== null) wrong(file, `${at}/filter`, `"${matching.filter}" cannot be run by the database: ${obstacle}.`);
+  return { object: matching.object, filter: filter.typed };
+}
+
+function compileCounts(model: Model, file: RuleFile, object: string | null, step: RuleStep, at: string): ReadonlyMap<string, Matching> {
+  const counts = step.step === 'update' ? (step.counts ?? {}) : {};
+  return new Map(Object.entries(counts).map(([name, matching]) => [name, compileMatching(model, file, object, matching, `${at}/counts/${name}`)]));
 }
 
 function compileAt(

@@ -1,4 +1,5 @@
 import type { ErrorDetail } from '../errors.ts';
+import { compileJs } from '../expression/to-js.ts';
 import { dayInZone } from '../expression/zones.ts';
 import type { EvalContext, Row } from '../expression/types.ts';
 import { metadataPointer } from '../metadata/kinds.ts';
@@ -17,7 +18,8 @@ const DEFAULT_AT = '2026-01-01T12:00:00.000Z';
 
 /**
  * Runs the tests that stand in rule files: which steps would be done for the given record at the given moment. Given
- * references are nested objects, to-many paths lists of objects, `old` the record before. Reads nothing but the Model.
+ * references are nested objects, to-many paths lists of objects, `old` the record before; a list named like an object
+ * holds further records that a step may be repeated for. Reads nothing but the Model.
  */
 export function runRuleTests(model: Model): readonly ErrorDetail[] {
   const errors: ErrorDetail[] = [];
@@ -40,20 +42,33 @@ function stepsFor(model: Model, rule: CompiledRule, test: RuleTest): readonly st
   const world = makeWorld(model);
   const { old: givenOld, ...given } = test.given;
   const object = rule.object === null ? null : objectOf(model, rule.object);
-  const row = object === null ? {} : world.add(object, given);
+  const isOther = ([name]: readonly [string, Json]): boolean => model.objects.has(name);
+  const row = object === null ? {} : world.add(object, Object.fromEntries(Object.entries(given).filter((entry) => !isOther(entry))));
+  const others = new Map(
+    Object.entries(given)
+      .filter(isOther)
+      .map(([name, list]) => [name, givenList(list).map((item) => world.add(objectOf(model, name), item))]),
+  );
   const old = object !== null && isGiven(givenOld) ? world.add(object, givenOld) : null;
   const context = (variables: Readonly<Record<string, unknown>>): EvalContext => world.context(test.at ?? DEFAULT_AT, { old, created: {}, ...variables });
   if (rule.when !== null && rule.when.run(row, context({})) !== true) return [];
   return rule.steps.flatMap((step) => {
-    const repeats = step.forEach === null ? [{}] : eachOf(step, row, context({})).map((each) => ({ each }));
+    const repeats = step.forEach === null ? [{}] : eachOf(model, step, row, context, others).map((each) => ({ each }));
     const done = repeats.some((variables) => step.when === null || step.when.run(row, context(variables)) === true);
     return done ? [step.file.step] : [];
   });
 }
 
-function eachOf(step: CompiledStep, row: Row, context: EvalContext): readonly unknown[] {
+type ContextOf = (variables: Readonly<Record<string, unknown>>) => EvalContext;
+
+function eachOf(model: Model, step: CompiledStep, row: Row, contextOf: ContextOf, others: ReadonlyMap<string, readonly Row[]>): readonly unknown[] {
   if (step.forEach === null) return [];
+  const context = contextOf({});
   if (step.forEach.kind === 'relation') return context.many(step.forEach.object, step.forEach.via, String(row['id']));
+  if (step.forEach.kind === 'object') {
+    const chooses = step.forEach.filter === null ? null : compileJs(step.forEach.filter, model.expressions);
+    return (others.get(step.forEach.object) ?? []).filter((other) => chooses === null || chooses(other, contextOf({ record: row })) === true);
+  }
   const list = step.forEach.expression.run(row, context);
   return Array.isArray(list) ? list : [];
 }
@@ -100,6 +115,11 @@ function makeWorld(model: Model): World {
       calendars: model.calendarLookup,
     }),
   };
+}
+
+function givenList(value: Json): readonly Given[] {
+  const items: readonly Json[] = Array.isArray(value) ? value : [];
+  return items.filter(isGiven);
 }
 
 function isGiven(value: Json | undefined): value is Given {

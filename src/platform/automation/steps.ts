@@ -1,17 +1,22 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
-import type { Row } from '../expression/types.ts';
+import { bindVariables } from '../expression/bind.ts';
+import type { Row, TypedExpression } from '../expression/types.ts';
 import { fault } from '../fault.ts';
 import type { MailQueue } from '../mail/types.ts';
 import type { RuleStep } from '../metadata/types.ts';
+import { countMatching, matchingIds } from '../query/matching.ts';
 import type { RecordEngine, WriteItem } from '../record/types.ts';
 import { recordObject } from './compile.ts';
 import { makeEvaluator, type Evaluator } from './evaluate.ts';
 import { mailData, type MailValues } from './mail-data.ts';
 import { loadRelated, loadRows, objectOf } from './records.sql.ts';
 import { markOnce } from './runs.sql.ts';
-import type { Compiled, CompiledRule, CompiledStep, RuleAction, RuleRecord, RuleReader, RuleRun, StepTrace } from './types.ts';
+import type { Compiled, CompiledRule, CompiledStep, Matching, RuleAction, RuleRecord, RuleReader, RuleRun, StepTrace } from './types.ts';
+
+/** Records made in one set. */
+const SET = 500;
 
 export interface StepTools {
   readonly engine: RecordEngine;
@@ -48,7 +53,9 @@ export async function runSteps(
 ): Promise<readonly StepTrace[]> {
   const stage: Stage = { tools, tx, context, rule, run, evaluator: makeEvaluator(tx, context), old, created: new Map(), given: {}, trace: [], record };
   for (const step of rule.steps) {
-    for (const [position, each] of (await eachOf(stage, step)).entries()) await doStep(stage, step, step.forEach === null ? null : { position, value: each });
+    if (step.forEach?.kind === 'object') await createForMatching(stage, step, step.forEach);
+    else
+      for (const [position, each] of (await eachOf(stage, step)).entries()) await doStep(stage, step, step.forEach === null ? null : { position, value: each });
     fault('rule.after_step');
   }
   return stage.trace;
@@ -68,7 +75,7 @@ async function eachOf(stage: Stage, step: CompiledStep): Promise<readonly unknow
     return Array.isArray(list) ? list : [];
   }
   const { tx, context, record, tools } = stage;
-  if (record === null) return [];
+  if (record === null || forEach.kind === 'object') return [];
   const related = await loadRelated(tx, context.model, forEach.object, forEach.via, record.id);
   if (forEach.filter === null || related.length === 0) return related;
   const kept = new Set<string>();
@@ -80,6 +87,44 @@ async function eachOf(stage: Stage, step: CompiledStep): Promise<readonly unknow
     cursor = page.page.next;
   }
   return related.filter((row) => kept.has(String(row['id'])));
+}
+
+/** A filter with what it says of the rule's own record put in. */
+async function boundFilter(stage: Stage, matching: Matching): Promise<TypedExpression | null> {
+  const { filter } = matching;
+  if (filter === null) return null;
+  const { expressions } = stage.context.model;
+  return stage.evaluator.reading({ record: stage.record?.row ?? null }, (at) => bindVariables(filter, expressions, at));
+}
+
+/** Makes a record for each one that matches, in sets; those whose unique key exists are left out, so that a repetition adds only what is new. */
+async function createForMatching(stage: Stage, step: CompiledStep, matching: Matching): Promise<void> {
+  const { tx, context, tools } = stage;
+  const object = step.target ?? '';
+  const filter = await boundFilter(stage, matching);
+  let [made, known, after]: [number, number, string | null] = [0, 0, null];
+  for (;;) {
+    const ids: readonly string[] = await matchingIds(tx, context, matching.object, filter, { after, limit: SET });
+    const last = ids.at(-1);
+    if (last === undefined) break;
+    after = last;
+    const items: WriteItem[] = [];
+    for (const row of (await loadRows(tx, context.model, matching.object, ids)).values()) {
+      const evaluate = (expression: Compiled): Promise<unknown> =>
+        stage.evaluator.evaluate(expression, stage.record?.row ?? null, variablesOf(stage, { position: items.length, value: row }));
+      if (step.when === null || (await evaluate(step.when)) === true) items.push({ kind: 'create', values: await valuesOf(stage, step, object, evaluate) });
+    }
+    for (const outcome of await tools.engine.write(tx, context, object, items, { mode: 'each', asSystem: true })) {
+      if (outcome.ok) {
+        made += 1;
+        stage.created.set(object, outcome.id);
+      } else if (outcome.code === 'conflict_unique') known += 1;
+      else throw new AppError('rule_failed', outcome.message, { errors: outcome.errors });
+    }
+    await refresh(stage);
+  }
+  const reason = `${String(made)} made${known === 0 ? '' : `, ${String(known)} left out that exist already`}.`;
+  stage.trace.push({ step: step.index, kind: step.file.step, outcome: made > 0 ? 'done' : 'skipped', object, reason });
 }
 
 function variablesOf(stage: Stage, each: Each | null): Readonly<Record<string, unknown>> {
@@ -111,7 +156,10 @@ async function doStep(stage: Stage, step: CompiledStep, each: Each | null): Prom
     }
     case 'update':
       return note(
-        await writeTarget(stage, step, evaluate, async (id) => ({ kind: 'update', id, values: await valuesOf(stage, step, step.target ?? '', evaluate) })),
+        await writeTarget(stage, step, evaluate, async (id) => {
+          const values = { ...(await valuesOf(stage, step, step.target ?? '', evaluate)), ...(await countsOf(stage, step)) };
+          return { kind: 'update', id, values };
+        }),
       );
     case 'transition':
       return note(await writeTarget(stage, step, evaluate, (id) => Promise.resolve({ kind: 'transition', id, transition: file.transition })));
@@ -155,6 +203,12 @@ async function valuesOf(stage: Stage, step: CompiledStep, target: string, evalua
     } else values[name] = value;
   }
   return values;
+}
+
+async function countsOf(stage: Stage, step: CompiledStep): Promise<Readonly<Record<string, unknown>>> {
+  const counts: Record<string, unknown> = {};
+  for (const [name, matching] of step.counts) counts[name] = await countMatching(stage.tx, stage.context, matching.object, await boundFilter(stage, matching));
+  return counts;
 }
 
 async function createRecord(stage: Stage, step: CompiledStep, object: string, evaluate: Evaluate): Promise<string> {

@@ -33,6 +33,12 @@ export interface Compiled {
   readonly run: (row: Row, context: EvalContext) => ExprValue;
 }
 
+/** Records of an object that a filter chooses; it may name the rule's record as `record`. */
+export interface Matching {
+  readonly object: string;
+  readonly filter: TypedExpression | null;
+}
+
 export interface CompiledStep {
   readonly index: number;
   readonly file: RuleStep;
@@ -42,7 +48,10 @@ export interface CompiledStep {
   readonly forEach:
     | { readonly kind: 'relation'; readonly object: string; readonly via: string; readonly filter: string | null }
     | { readonly kind: 'list'; readonly expression: Compiled }
+    | ({ readonly kind: 'object' } & Matching)
     | null;
+  /** Fields that an update sets to a number of records. */
+  readonly counts: ReadonlyMap<string, Matching>;
   readonly once: Compiled | null;
   /** Object of the record that an update or transition writes. */
   readonly target: string | null;

@@ -149,6 +149,12 @@ export type RuleTrigger =
   /** Message put into a mailbox; the record is the one that was created. */
   | { readonly mail: string };
 
+/** Records of an object, whatever they have to do with the rule's own, which the filter may name as `record`. */
+export interface MatchingRecords {
+  readonly object: string;
+  readonly filter?: Expression;
+}
+
 export type RuleStep =
   | {
       readonly step: 'create';
@@ -156,13 +162,16 @@ export type RuleStep =
       readonly values: Readonly<Record<string, Expression>>;
       readonly once?: string;
       readonly when?: Expression;
-      readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression };
+      /** With `object`, records are made in sets, and those whose unique key exists already are left out. */
+      readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression } | MatchingRecords;
     }
   /** With `forEach` the record written is `each`, unless `record` names another. */
   | {
       readonly step: 'update';
       readonly record?: Expression;
       readonly values: Readonly<Record<string, Expression>>;
+      /** Fields that get the number of the records that match. */
+      readonly counts?: Readonly<Record<string, MatchingRecords>>;
       readonly when?: Expression;
       readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression };
     }

@@ -54,6 +54,7 @@ const SYSTEM: ReadonlySet<string> = new Set(SYSTEM_FIELDS);
 export const ROW_RULE_VARIABLES = { user: { kind: 'uuid' }, subject: { kind: 'uuid' } } as const;
 
 const cache = new WeakMap<Model, Map<string, Map<string, Rights>>>();
+const setKeys = new WeakMap<readonly string[], string>();
 
 /**
  * What the caller may do with an object. Deny by default: without a grant every answer is no.
@@ -101,7 +102,12 @@ export function mayRunAction(ctx: CallContext, action: string): boolean {
 /** Key under which everything that depends on the caller's permission sets alone may be cached. */
 export function principalKey(principal: Principal): string {
   if (principal.kind === 'system' || principal.kind === 'guest') return principal.kind;
-  return `${principal.kind}:${[...principal.permissionSets].sort().join(',')}`;
+  const { kind, permissionSets } = principal;
+  const known = setKeys.get(permissionSets);
+  if (known !== undefined) return `${kind}:${known}`;
+  const key = [...permissionSets].sort().join(',');
+  setKeys.set(permissionSets, key);
+  return `${kind}:${key}`;
 }
 
 function ofModel(model: Model, key: string): Map<string, Rights> {

@@ -14,13 +14,21 @@ const INNER = 'g';
 const FALSE = keyword('false');
 const TRUE = keyword('true');
 
-/** What SQL needs of the call: clock, caller and calendars. */
+/** What SQL needs of the call: clock, caller and calendars. Each is looked up when a statement really binds it. */
 export function sqlContext(ctx: CallContext): SqlContext {
   return {
-    now: ctx.now,
-    today: ctx.today,
-    user: ctx.principal.kind === 'user' ? ctx.principal.userId : null,
-    subject: ctx.principal.kind === 'portal' ? ctx.principal.subject.id : null,
+    get now() {
+      return ctx.now;
+    },
+    get today() {
+      return ctx.today;
+    },
+    get user() {
+      return ctx.principal.kind === 'user' ? ctx.principal.userId : null;
+    },
+    get subject() {
+      return ctx.principal.kind === 'portal' ? ctx.principal.subject.id : null;
+    },
     planZone: ctx.model.calendarLookup.planZone,
     calendarTable: ident(ctx.model.schema, 'calendar_day'),
   };

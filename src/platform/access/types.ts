@@ -4,13 +4,24 @@ import type { Model } from '../model/types.ts';
 /** Who acts. Guests have no record API; links and portal users see what their sets say of their subject. */
 export type Principal =
   | { readonly kind: 'user'; readonly userId: string; readonly permissionSets: readonly string[]; readonly email: string; readonly name: string }
-  | { readonly kind: 'portal'; readonly permissionSets: readonly string[]; readonly subject: { readonly object: string; readonly id: string }; readonly linkId: string }
+  | {
+      readonly kind: 'portal';
+      readonly permissionSets: readonly string[];
+      readonly subject: { readonly object: string; readonly id: string };
+      readonly linkId: string;
+    }
   | { readonly kind: 'system'; readonly name: string }
   | { readonly kind: 'guest' };
 
 export type Cause =
   | { readonly kind: 'request'; readonly requestId: string }
-  | { readonly kind: 'rule'; readonly rule: string; readonly ruleVersion: number; readonly run: string; readonly chain: readonly { readonly rule: string; readonly record: string }[] }
+  | {
+      readonly kind: 'rule';
+      readonly rule: string;
+      readonly ruleVersion: number;
+      readonly run: string;
+      readonly chain: readonly { readonly rule: string; readonly record: string }[];
+    }
   | { readonly kind: 'import'; readonly job: string }
   | { readonly kind: 'mail'; readonly mailbox: string }
   | { readonly kind: 'command'; readonly name: string };

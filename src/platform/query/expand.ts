@@ -2,11 +2,12 @@ import type { Knex } from 'knex';
 import { rightsFor } from '../access/rights.ts';
 import type { CallContext } from '../access/types.ts';
 import type { FieldModel, ToManyModel } from '../model/types.ts';
-import { ident, rows, sql } from '../sql.ts';
+import { ident, ready, rowArrays, rows, sql, type ReadyStatement } from '../sql.ts';
 import { displayName } from './display-name.ts';
 import { invalidQuery, unknownName } from './invalid-query.ts';
 import { readableNameFields, referenceNames, withKeys } from './names.ts';
-import { shapeRow, valueColumns } from './page.ts';
+import { fillSlots, makeShape, shapeRow, SLOT, valueColumns } from './page.ts';
+import { makePlanCache } from './plan-cache.ts';
 import { DISPLAY_NAME, fieldSql, openSource, readableNames, selectFields, whereSql, type Source } from './source.ts';
 import type { RecordData } from './types.ts';
 
@@ -107,19 +108,27 @@ async function readOnes(
   return found;
 }
 
-async function readRecords(db: Knex, ctx: CallContext, object: string, ids: readonly string[]): Promise<ReadonlyMap<string, RecordData>> {
-  if (ids.length === 0) return new Map();
+interface RecordsPlan {
+  readonly shape: (row: readonly unknown[]) => RecordData;
+  readonly statement: ReadyStatement;
+  readonly values: readonly unknown[];
+}
+
+const recordsPlans = makePlanCache<RecordsPlan>();
+
+function planRecords(ctx: CallContext, object: string): RecordsPlan {
   const source = openSource(ctx, object);
   const { fields } = selectFields(source, undefined);
-  const found = await rows(
-    db,
-    sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${ids}::uuid[])`])}`,
-  );
-  const records = await addNames(
-    db,
-    source,
-    found.map((row) => shapeRow(fields, row)),
-  );
+  const { text, values } =
+    sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${SLOT}::uuid[])`])}`;
+  return { shape: makeShape(fields), statement: ready(text), values };
+}
+
+async function readRecords(db: Knex, ctx: CallContext, object: string, ids: readonly string[]): Promise<ReadonlyMap<string, RecordData>> {
+  if (ids.length === 0) return new Map();
+  const plan = recordsPlans(ctx, object, (planning) => planRecords(planning, object));
+  const found = await rowArrays(db, plan.statement, fillSlots(plan.values, ids));
+  const records = await addNames(db, openSource(ctx, object), found.map(plan.shape));
   return new Map(records.map((record) => [record.id, record]));
 }
 

@@ -7,47 +7,70 @@ import { isTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { isUuid } from '../ids.ts';
 import type { FieldModel } from '../model/types.ts';
-import { ident, rows, sql, type Sql } from '../sql.ts';
+import { ident, ready, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { countRows } from './count.ts';
 import { decodeCursor, encodeCursor, listHash } from './cursor.ts';
 import { addNames, fieldsToRead, planExpand, readExpanded, type Expansion } from './expand.ts';
 import { planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
-import { readPage, runPrepared, shapeRow, valueColumns } from './page.ts';
-import { planSort } from './sort.ts';
+import { fillSlots, makeShape, planPage, readPage, runPrepared, SLOT, valueColumns, type PagePlan } from './page.ts';
+import { makePlanCache } from './plan-cache.ts';
+import { planSort, type SortKey } from './sort.ts';
 import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
 import type { ListResult, ReadQuery, RecordData } from './types.ts';
 
 const DEFAULT_LIMIT = 50;
 const MOST_ROWS = 500;
 
+interface ListPlan {
+  readonly selection: Selection;
+  readonly expansions: readonly Expansion[];
+  readonly conditions: readonly Sql[];
+  readonly keys: readonly SortKey[];
+  readonly hash: string;
+  readonly page: PagePlan;
+}
+
+const listPlans = makePlanCache<ListPlan>();
+
+function planList(ctx: CallContext, query: ReadQuery): ListPlan {
+  const source = openListed(ctx, query);
+  const selection = selectFields(source, query.fields, query.trash);
+  const expansions = planExpand(source, query.expand);
+  const conditions = [...planFilter(source, query), ...trashConditions(ctx, source, query)];
+  const keys = planSort(source, query.sort);
+  const fields = fieldsToRead(source, selection.fields, selection.withName, expansions);
+  return { selection, expansions, conditions, keys, hash: listHash(source, query, keys), page: planPage(source, fields, conditions, keys, null) };
+}
+
+const openListed = (ctx: CallContext, query: ReadQuery): Source => openSource(ctx, query.object, { trash: query.trash === true });
+
 /**
  * One page of records that the caller may read.
  * @throws AppError not_found for an object, invalid_query for any part of the query that cannot be understood
  */
 export async function listRecords(db: Knex, ctx: CallContext, query: ReadQuery): Promise<ListResult> {
-  const source = openSource(ctx, query.object, { trash: query.trash === true });
-  const selection = selectFields(source, query.fields, query.trash);
-  const expansions = planExpand(source, query.expand);
-  const conditions = [...planFilter(source, query), ...trashConditions(ctx, source, query)];
-  const keys = planSort(source, query.sort);
-  const hash = listHash(source, query, keys);
+  const { object, filter, equals, fields, sort, search, expand, trash } = query;
+  const key = JSON.stringify([object, filter, equals, fields, sort, search, expand, trash]);
+  const plan = listPlans(ctx, key, (planning) => planList(planning, query));
+  const { selection, expansions, conditions, keys, hash } = plan;
   const after = query.cursor === undefined ? null : decodeCursor(query.cursor, hash, keys);
   const limit = planLimit(query.limit);
   const count = query.count ?? 'none';
   const work = async (handle: Knex): Promise<ListResult> => {
-    const fields = fieldsToRead(source, selection.fields, selection.withName, expansions);
-    const found = await readPage(handle, source, fields, conditions, keys, after, limit + 1);
-    const page = found.slice(0, limit);
-    const last = page.at(-1);
+    const page = after === null ? plan.page : planPage(openListed(ctx, query), plan.page.fields, conditions, keys, after, plan.page.shape);
+    const found = await readPage(handle, page, limit + 1);
+    const shown = found.slice(0, limit);
+    const last = shown.at(-1);
     const data = await finish(
       handle,
-      source,
+      ctx,
+      object,
       selection,
       expansions,
-      page.map((row) => row.record),
+      shown.map((row) => row.record),
     );
-    const meta = await countRows(handle, source, conditions, count);
+    const meta = count === 'none' ? {} : await countRows(handle, openListed(ctx, query), conditions, count);
     return { data, page: { next: found.length > limit && last !== undefined ? encodeCursor(hash, last.position) : null }, meta };
   };
   // A page and its count are of one moment.
@@ -75,50 +98,71 @@ export interface GetOptions {
   readonly expand?: readonly string[] | undefined;
 }
 
+interface GetPlan {
+  readonly selection: Selection;
+  readonly expansions: readonly Expansion[];
+  readonly shape: (row: readonly unknown[]) => RecordData;
+  readonly statement: ReadyStatement;
+  readonly values: readonly unknown[];
+}
+
+const getPlans = makePlanCache<GetPlan>();
+
+function planGet(ctx: CallContext, objectName: string, options: GetOptions): GetPlan {
+  const source = openSource(ctx, objectName);
+  const selection = selectFields(source, options.fields);
+  const expansions = planExpand(source, options.expand);
+  const fields = fieldsToRead(source, selection.fields, selection.withName, expansions);
+  const { text, values } = getSql(source, fields, SLOT);
+  // Only the shapes that callers cannot vary are prepared by name.
+  const isClosed = options.fields === undefined && options.expand === undefined;
+  return { selection, expansions, shape: makeShape(fields), statement: ready(text, isClosed ? statementName(ctx, 'get', text) : null), values };
+}
+
 /**
  * One record, in one statement.
  * @throws AppError not_found when there is none or the caller may not see it
  */
 export async function getRecord(db: Knex, ctx: CallContext, objectName: string, id: string, options: GetOptions = {}): Promise<RecordData> {
-  const source = openSource(ctx, objectName);
-  const selection = selectFields(source, options.fields);
-  const expansions = planExpand(source, options.expand);
+  const key = JSON.stringify([objectName, options.fields, options.expand]);
+  const plan = getPlans(ctx, key, (planning) => planGet(planning, objectName, options));
   if (!isUuid(id)) throw unknownRecord(objectName, id);
-  const fields = fieldsToRead(source, selection.fields, selection.withName, expansions);
-  const statement = getSql(source, fields, id);
-  // Only the shapes that callers cannot vary are prepared by name.
-  const isClosed = options.fields === undefined && options.expand === undefined;
-  const [row] = isClosed ? await runPrepared(db, statement, statementName(ctx, 'get', statement)) : await rows(db, statement);
+  const [row] = await runPrepared(db, plan.statement, fillSlots(plan.values, id));
   if (row === undefined) throw unknownRecord(objectName, id);
-  const [record] = await finish(db, source, selection, expansions, [shapeRow(fields, row)]);
+  const [record] = await finish(db, ctx, objectName, plan.selection, plan.expansions, [plan.shape(row)]);
   if (record === undefined) throw unknownRecord(objectName, id);
   return record;
 }
 
 /** Text of reading one record, row rule included. */
-export function getSql(source: Source, fields: readonly FieldModel[], id: string): Sql {
+export function getSql(source: Source, fields: readonly FieldModel[], id: string | typeof SLOT): Sql {
   return sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = ${id}::uuid`])}`;
 }
 
 /** A name that stands for exactly this text under this Model. */
-function statementName(ctx: CallContext, verb: string, statement: Sql): string {
-  return `${verb}_${ctx.model.version}_${createHash('sha1').update(statement.text).digest('base64url')}`;
+function statementName(ctx: CallContext, verb: string, text: string): string {
+  return `${verb}_${ctx.model.version}_${createHash('sha1').update(text).digest('base64url')}`;
 }
 
 /** Names and expansions added, and what was read only for them left out. */
 async function finish(
   db: Knex,
-  source: Source,
+  ctx: CallContext,
+  objectName: string,
   selection: Selection,
   expansions: readonly Expansion[],
   records: readonly RecordData[],
 ): Promise<readonly RecordData[]> {
+  if (!selection.withName && expansions.length === 0) return records;
+  const source = openSource(ctx, objectName);
   const expanded = expansions.length === 0 ? null : await readExpanded(db, source, expansions, records);
   const named = selection.withName ? await addNames(db, source, records) : records;
   const wanted = new Set(selection.fields.map((field) => field.name));
-  const extra = new Set([...source.object.fields.keys()].filter((name) => !wanted.has(name)));
+  const extra = [...source.object.fields.keys()].filter((name) => !wanted.has(name));
   return named.map((record) => {
-    const kept = Object.fromEntries(Object.entries(record).filter(([name]) => !extra.has(name)));
-    return { ...kept, id: record.id, version: record.version, ...(expanded === null ? {} : { expanded: expanded.get(record.id) ?? {} }) };
+    const kept: Record<string, unknown> & { id: string; version: number } = { ...record, id: record.id, version: record.version };
+    for (const name of extra) if (name in kept) delete kept[name];
+    if (expanded !== null) kept['expanded'] = expanded.get(record.id) ?? {};
+    return kept;
   });
 }

@@ -1,9 +1,9 @@
 import type { Knex } from 'knex';
-import { sqlState, SQLSTATE, isTransaction } from '../db.ts';
+import { sqlState, isTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel } from '../model/types.ts';
-import { ident, joinSql, keyword, rows, sql, type Sql } from '../sql.ts';
+import { ident, joinSql, keyword, ready, rowArrays, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { planSegments, type Position, type SortKey } from './sort.ts';
 import { fieldSql, whereSql, type Source } from './source.ts';
 import type { RecordData } from './types.ts';
@@ -18,20 +18,49 @@ function outColumns(source: Source, field: FieldModel, index: number): readonly 
   const column = ident(`v${index}`);
   // Quotients come with twelve places; exact numbers travel as their shortest text.
   if (field.formula !== null && fieldType(field).column?.cast === 'numeric') return [sql`trim_scale((${value})::numeric) as ${column}`];
-  if (field.objectColumn !== null) return [sql`${value} as ${column}`, sql`${ident(source.alias, field.objectColumn)} as ${ident(`o${index}`)}`];
+  if (field.objectColumn !== null && hasObjectColumn(field))
+    return [sql`${value} as ${column}`, sql`${ident(source.alias, field.objectColumn)} as ${ident(`o${index}`)}`];
   return [sql`${value} as ${column}`];
 }
 
 /** The one boundary between a row of the driver and a record as callers see it. */
 export function shapeRow(fields: readonly FieldModel[], row: Readonly<Record<string, unknown>>): RecordData {
-  const record: Record<string, unknown> = {};
-  fields.forEach((field, index) => {
-    const value = fieldType(field).format(row[`v${index}`]);
-    record[field.name] = field.objectColumn !== null && value !== null ? { object: row[`o${index}`], id: value } : value;
+  const columns = fields.flatMap((field, index) => (hasObjectColumn(field) ? [row[`v${index}`], row[`o${index}`]] : [row[`v${index}`]]));
+  return makeShape(fields)(columns);
+}
+
+/** Makes the function that turns a row, as an array in the order of `valueColumns`, into a record. */
+export function makeShape(fields: readonly FieldModel[]): (row: readonly unknown[]) => RecordData {
+  let columns = 0;
+  const readers = fields.map((field) => {
+    const at = columns;
+    columns += hasObjectColumn(field) ? 2 : 1;
+    return { name: field.name, at, format: fieldType(field).format, isPointer: hasObjectColumn(field) };
   });
-  const { id, version } = record;
-  if (typeof id !== 'string' || typeof version !== 'number') throw new AppError('internal', 'A record came without id or version.');
-  return { ...record, id, version };
+  const empty = Object.fromEntries(fields.map((field) => [field.name, null]));
+  const idAt = readers.find((reader) => reader.name === 'id')?.at ?? -1;
+  const versionAt = readers.find((reader) => reader.name === 'version')?.at ?? -1;
+  return (row) => {
+    const id = row[idAt];
+    const version = row[versionAt];
+    if (typeof id !== 'string' || typeof version !== 'number') throw new AppError('internal', 'A record came without id or version.');
+    const record: Record<string, unknown> & { id: string; version: number } = { ...empty, id, version };
+    for (const { name, at, format, isPointer } of readers) {
+      const value = format(row[at]);
+      record[name] = isPointer && value !== null ? { object: row[at + 1], id: value } : value;
+    }
+    return record;
+  };
+}
+
+/** How many columns `valueColumns` gives. */
+export function countColumns(fields: readonly FieldModel[]): number {
+  return fields.reduce((sum, field) => sum + (hasObjectColumn(field) ? 2 : 1), 0);
+}
+
+/** A reference to one of several objects takes a second column with the object's name. */
+function hasObjectColumn(field: FieldModel): boolean {
+  return field.formula === null && field.objectColumn !== null;
 }
 
 export interface PageRow {
@@ -39,35 +68,68 @@ export interface PageRow {
   readonly position: Position;
 }
 
-/** Up to `limit` rows in order, from after a position. */
-export async function readPage(
-  db: Knex,
+/** Stands for a value that is known only when the statement is sent. */
+export const SLOT: unique symbol = Symbol('slot');
+
+/** The statements of a page, a stretch of the order each; the limit is still open (`SLOT`). */
+export interface PagePlan {
+  readonly fields: readonly FieldModel[];
+  readonly keys: readonly SortKey[];
+  readonly shape: (row: readonly unknown[]) => RecordData;
+  readonly segments: readonly { readonly statement: ReadyStatement; readonly values: readonly unknown[] }[];
+}
+
+/** Plans the page after a position, or the first one. */
+export function planPage(
   source: Source,
   fields: readonly FieldModel[],
   conditions: readonly Sql[],
   keys: readonly SortKey[],
   after: Position | null,
-  limit: number,
-): Promise<readonly PageRow[]> {
+  shape = makeShape(fields),
+): PagePlan {
+  const segments = planSegments(keys, after).map((segment) => {
+    const { text, values } = pageSql(source, fields, keys, [...conditions, ...segment.where], segment.orderBy, SLOT);
+    return { statement: ready(text), values };
+  });
+  return { fields, keys, shape, segments };
+}
+
+/** Up to `limit` rows in order. */
+export async function readPage(db: Knex, plan: PagePlan, limit: number): Promise<readonly PageRow[]> {
   const found: PageRow[] = [];
-  for (const segment of planSegments(keys, after)) {
+  const keysAt = countColumns(plan.fields);
+  for (const { statement, values } of plan.segments) {
     if (found.length >= limit) break;
-    const statement = pageSql(source, fields, keys, [...conditions, ...segment.where], segment.orderBy, limit - found.length);
-    for (const row of await rows(db, statement)) found.push({ record: shapeRow(fields, row), position: positionOf(keys, row) });
+    for (const row of await rowArrays(db, statement, fillSlots(values, limit - found.length))) {
+      found.push({ record: plan.shape(row), position: positionOf(plan.keys, row, keysAt) });
+    }
   }
   return found;
 }
 
+/** The bound values, with the one that was left open. */
+export function fillSlots(values: readonly unknown[], value: unknown): readonly unknown[] {
+  return values.map((bound) => (bound === SLOT ? value : bound));
+}
+
 /** Text of one page's statement. */
-export function pageSql(source: Source, fields: readonly FieldModel[], keys: readonly SortKey[], conditions: readonly Sql[], orderBy: Sql, limit: number): Sql {
+export function pageSql(
+  source: Source,
+  fields: readonly FieldModel[],
+  keys: readonly SortKey[],
+  conditions: readonly Sql[],
+  orderBy: Sql,
+  limit: number | typeof SLOT,
+): Sql {
   const positions = joinSql(keys.map((key, index) => sql`${key.value}::text as ${ident(`k${index}`)}`));
   const order = orderBy.text === '' ? keyword('') : sql` order by ${orderBy}`;
   return sql`select ${valueColumns(source, fields)}, ${positions} from ${source.from}${whereSql(source, conditions)}${order} limit ${limit}`;
 }
 
-function positionOf(keys: readonly SortKey[], row: Readonly<Record<string, unknown>>): Position {
+function positionOf(keys: readonly SortKey[], row: readonly unknown[], from: number): Position {
   return keys.map((_, index) => {
-    const value = row[`k${index}`];
+    const value = row[from + index];
     return typeof value === 'string' ? value : null;
   });
 }
@@ -78,12 +140,12 @@ const STALE_PLAN: readonly string[] = ['0A000', '26000'];
  * Runs a statement of a closed shape as a named prepared one. A plan that a schema change made stale is prepared
  * once more; inside a transaction, which the failure has ended, the caller tries again as a whole.
  */
-export async function runPrepared(db: Knex, statement: Sql, name: string): Promise<Record<string, unknown>[]> {
+export async function runPrepared(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
   try {
-    return await rows(db, statement, { name });
+    return await rowArrays(db, statement, values);
   } catch (error) {
     const state = sqlState(error);
-    if (isTransaction(db) || state === undefined || state === SQLSTATE.undefinedTable || !STALE_PLAN.includes(state)) throw error;
-    return rows(db, statement);
+    if (statement.name === null || isTransaction(db) || state === undefined || !STALE_PLAN.includes(state)) throw error;
+    return rowArrays(db, { ...statement, name: null }, values);
   }
 }

@@ -1,4 +1,5 @@
 import { application } from './chapters/application.ts';
+import { contract } from './chapters/contract.ts';
 import { recruiting } from './chapters/recruiting.ts';
 import { makeStory } from './story.ts';
 import { makeWorld, type World } from './support/world.ts';
@@ -19,4 +20,5 @@ describe('From a provider file to an active, visited provider', function () {
 
   describe('Recruiting', () => recruiting(story));
   describe('Application', () => application(story));
+  describe('Contract and activation', () => contract(story));
 });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { CERTIFICATE, FAMILY_DOCTOR, SECOND_LOOK } from '../support/answers.ts';
 import { makeBrowser, type Browser, type Page } from '../support/browser.ts';
-import { addresses, linkIn } from '../support/world.ts';
+import { addresses, linkIn, wordsOf } from '../support/world.ts';
 import type { Story } from '../story.ts';
 
 /** The application in three sittings, its verifications, the decision; and another one that is returned. */
@@ -147,7 +147,7 @@ export function application(story: Story): void {
     expect(await show('application B')).to.include({ status: 'returned', returnedOn: '2026-03-18', decisionDueOn: null });
     const mails = world().mails();
     expect(addresses(mails)).to.deep.equal(['manager-b@practice.example: Please correct your application APP-000002']);
-    expect(mails[0]?.parsed.text).to.contain(why.returnReason);
+    expect(wordsOf(mails[0])).to.contain(why.returnReason);
     await world().until('2026-03-20T14:00:00Z');
     const again = await browser.open(linkIn(mails[0]));
     expect(again.text).to.contain(why.returnReason);

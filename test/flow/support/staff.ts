@@ -22,6 +22,8 @@ export interface Staff {
   move(object: string, id: string, transition: string, values?: Json): Promise<Json>;
   /** Tries a transition that is refused; answers the problem. */
   refused(object: string, id: string, transition: string, values?: Json): Promise<Answer>;
+  /** The bytes of a record's file. */
+  file(object: string, id: string, field: string): Promise<Buffer>;
   /** The transitions of a record by name: true where it may be taken, else the reasons. */
   transitions(object: string, id: string): Promise<ReadonlyMap<string, Json>>;
 }
@@ -111,6 +113,11 @@ export async function staffOf(url: string, session: Answer & { readonly cookie: 
       const answer = await taking(object, id, transition, values);
       if (answer.status < 400) throw new Error(`${object} ${transition} was not refused.`);
       return answer;
+    },
+    file: async (object, id, field) => {
+      const response = await fetch(`${url}/api/v1/records/${object}/${id}/files/${field}`, { headers: { authorization: `Bearer ${token}` } });
+      if (response.status !== 200) throw new Error(`file ${object}.${field}: ${String(response.status)}`);
+      return Buffer.from(await response.arrayBuffer());
     },
     transitions: async (object, id) =>
       new Map(asList((await good(call('GET', `/records/${object}/${id}/transitions`), 'transitions'))['data']).map((entry) => [String(entry['name']), entry])),

@@ -34,6 +34,8 @@ export interface World {
   readonly refused: Set<string>;
   /** Lets time pass up to an instant and does everything that falls due, in order. */
   until(instant: string): Promise<void>;
+  /** As `until`, without work in between: the server was down, or nothing of interest happened. */
+  sleepUntil(instant: string): Promise<void>;
   /** Does what is due now. */
   settle(): Promise<void>;
   /** The mails since the last call, in order of recipient and subject. */
@@ -52,6 +54,11 @@ export interface World {
 
 export function addresses(mails: readonly SinkMessage[]): readonly string[] {
   return mails.map((mail) => `${mail.to.join(',')}: ${mail.parsed.subject ?? ''}`);
+}
+
+/** What a mail says in plain text, white space folded. */
+export function wordsOf(mail: SinkMessage | undefined): string {
+  return (mail?.parsed.text ?? '').replace(/\s+/g, ' ');
 }
 
 /** The address behind the button of a mail. */
@@ -88,6 +95,10 @@ export async function makeWorld(start: string): Promise<World> {
     refused,
     teams: await makeTeams(app, url),
     settle,
+    sleepUntil: async (instant) => {
+      clock.advanceTo(new Date(instant).toISOString());
+      await settle();
+    },
     until: async (instant) => {
       await runDue({ db: app.db, clock, worker: app.worker, until: new Date(instant).toISOString() });
     },

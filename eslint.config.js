@@ -15,7 +15,7 @@ export default tseslint.config(
       '@typescript-eslint/only-throw-error': 'error',
       'max-lines': ['error', { max: 400 }],
       'no-console': 'error',
-      complexity: ["error", { max: 25, variant: "modified" }],
+      complexity: ['error', { max: 25, variant: 'modified' }],
     },
   },
   {

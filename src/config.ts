@@ -14,27 +14,51 @@ interface Setting {
 const isPort = (value: string): string | null => (/^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? null : 'must be a port number from 0 to 65535');
 const isCount = (value: string): string | null => (/^[1-9]\d{0,6}$/.test(value) ? null : 'must be a whole number above 0');
 const isFlag = (value: string): string | null => (/^(true|false)$/.test(value) ? null : 'must be true or false');
-const isUrlOf = (protocols: readonly string[]) => (value: string): string | null =>
-  value === '' || (URL.canParse(value) && protocols.includes(new URL(value).protocol)) ? null : `must be a URL that starts with ${protocols.join(' or ')}//`;
+const isUrlOf =
+  (protocols: readonly string[]) =>
+  (value: string): string | null =>
+    value === '' || (URL.canParse(value) && protocols.includes(new URL(value).protocol)) ? null : `must be a URL that starts with ${protocols.join(' or ')}//`;
 
 /** Every setting of the product: an environment variable each, with its default. `credenza config` lists them. */
 export const SETTINGS = [
   { name: 'PORT', fallback: '3000', help: 'Port of the web server; 0 takes any free one.', check: isPort },
   { name: 'HOST', fallback: '127.0.0.1', help: 'Address the web server listens on.' },
   { name: 'PUBLIC_URL', fallback: '', help: 'Address that links in mails start with; default http://HOST:PORT.', check: isUrlOf(['http:', 'https:']) },
-  { name: 'DATABASE_URL', fallback: '', help: 'A PostgreSQL of 15 or newer; empty starts the embedded one in CREDENZA_DATA.', check: isUrlOf(['postgres:', 'postgresql:']), secret: true },
-  { name: 'DATABASE_SCHEMA', fallback: 'credenza', help: 'PostgreSQL schema that holds this plan (tenant).', check: (v: string) => (/^[a-z][a-z0-9_]{0,40}$/.test(v) ? null : 'must be lower-case letters, digits and _') },
+  {
+    name: 'DATABASE_URL',
+    fallback: '',
+    help: 'A PostgreSQL of 15 or newer; empty starts the embedded one in CREDENZA_DATA.',
+    check: isUrlOf(['postgres:', 'postgresql:']),
+    secret: true,
+  },
+  {
+    name: 'DATABASE_SCHEMA',
+    fallback: 'credenza',
+    help: 'PostgreSQL schema that holds this plan (tenant).',
+    check: (v: string) => (/^[a-z][a-z0-9_]{0,40}$/.test(v) ? null : 'must be lower-case letters, digits and _'),
+  },
   { name: 'DATABASE_POOL', fallback: '10', help: 'Connections of a process to the database.', check: isCount },
   { name: 'CREDENZA_DATA', fallback: '.data', help: 'Data directory of the embedded PostgreSQL.' },
   { name: 'CREDENZA_METADATA', fallback: '', help: 'Package directories laid over the shipped metadata, separated by commas.' },
-  { name: 'SMTP_URL', fallback: '', help: 'Where mail is sent (smtp://user:password@host:587); empty keeps mail as captured.', check: isUrlOf(['smtp:', 'smtps:']), secret: true },
+  {
+    name: 'SMTP_URL',
+    fallback: '',
+    help: 'Where mail is sent (smtp://user:password@host:587); empty keeps mail as captured.',
+    check: isUrlOf(['smtp:', 'smtps:']),
+    secret: true,
+  },
   { name: 'SMTP_LISTEN_PORT', fallback: '', help: 'Port of the inbound SMTP listener; empty = none.', check: (v: string) => (v === '' ? null : isPort(v)) },
   { name: 'MAIL_FROM', fallback: 'Network Operations <network@plan.example>', help: 'Sender of outgoing mail.' },
   { name: 'MAIL_DOMAIN', fallback: 'plan.example', help: 'Domain of Message-IDs and of inbound mailbox addresses.' },
   { name: 'PLAN_NAME', fallback: 'Example Health Plan', help: 'Name of the health plan in mails and pages.' },
   { name: 'PLAN_ADDRESS', fallback: '1 Example Street, Springfield, MA 01101', help: 'Postal address in campaign mail.' },
   { name: 'PLAN_PHONE', fallback: '+1 413 555 0100', help: 'Phone number in acknowledgements.' },
-  { name: 'LOG_LEVEL', fallback: 'info', help: 'trace, debug, info, warn, error or silent.', check: (v: string) => (/^(trace|debug|info|warn|error|silent)$/.test(v) ? null : 'must be trace, debug, info, warn, error or silent') },
+  {
+    name: 'LOG_LEVEL',
+    fallback: 'info',
+    help: 'trace, debug, info, warn, error or silent.',
+    check: (v: string) => (/^(trace|debug|info|warn|error|silent)$/.test(v) ? null : 'must be trace, debug, info, warn, error or silent'),
+  },
   { name: 'WORKER', fallback: 'true', help: 'Whether `start` also runs the worker and scheduler.', check: isFlag },
 ] as const satisfies readonly Setting[];
 
@@ -59,7 +83,12 @@ export interface Config {
   readonly logLevel: string;
   readonly worker: boolean;
   /** Value and source of every setting, secrets masked: for `credenza config`. */
-  readonly listing: readonly { readonly name: SettingName; readonly value: string; readonly source: 'environment' | '.env' | 'default'; readonly help: string }[];
+  readonly listing: readonly {
+    readonly name: SettingName;
+    readonly value: string;
+    readonly source: 'environment' | '.env' | 'default';
+    readonly help: string;
+  }[];
 }
 
 function readDotEnv(directory: string): ReadonlyMap<string, string> {
@@ -105,7 +134,9 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     schema: get('DATABASE_SCHEMA'),
     poolSize: Number(get('DATABASE_POOL')),
     dataDirectory: resolve(directory, get('CREDENZA_DATA')),
-    packages: get('CREDENZA_METADATA').split(',').filter((entry) => entry !== ''),
+    packages: get('CREDENZA_METADATA')
+      .split(',')
+      .filter((entry) => entry !== ''),
     smtpUrl: get('SMTP_URL') || null,
     smtpListenPort: get('SMTP_LISTEN_PORT') === '' ? null : Number(get('SMTP_LISTEN_PORT')),
     mailFrom: get('MAIL_FROM'),

@@ -50,7 +50,9 @@ describe('rules of the tree', () => {
   it('nothing escapes the type checker or is left for later', () => {
     const wrong = /: any\b|as any\b|<any>|as unknown as|@ts-ignore|@ts-expect-error|eslint-disable/;
     const later = /\b(TODO|FIXME)\b/;
-    const files = all.filter((file) => wrong.test(withoutComments(file.text)) || /@ts-|eslint-disable/.test(file.text) || later.test(file.text)).map((file) => file.path);
+    const files = all
+      .filter((file) => wrong.test(withoutComments(file.text)) || /@ts-|eslint-disable/.test(file.text) || later.test(file.text))
+      .map((file) => file.path);
     expect(files).to.deep.equal([]);
   });
 

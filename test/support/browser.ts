@@ -12,7 +12,15 @@ function pretendLambda(): void {
 /** A real Chromium: the system's, else the one that comes with npm. Close it after use. */
 export async function openBrowser(): Promise<Browser> {
   const system = SYSTEM_BROWSERS.find((path) => existsSync(path));
-  const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+  const quiet = [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ];
   if (system !== undefined) return chromium.launch({ executablePath: system, args: quiet });
   pretendLambda();
   const { default: packaged } = await import('@sparticuz/chromium');

@@ -10,6 +10,7 @@ import { idsByKey, keyText } from '../query/by-key.ts';
 import type { RecordEngine, WriteItem, WriteOutcome } from '../record/types.ts';
 import { bindByName, bindMap, type RowMapper } from './mapping.ts';
 import { readCsv } from './read-csv.ts';
+import { resolveReferences, type ReadRow } from './references.ts';
 import { countOutcomes, dropStaging, finishJob, insertJob, recordOutcomes, rejectedRows, stagedChunk, stageRows, type RowOutcome } from './staging.sql.ts';
 
 /** Rows of one transaction unless told (architecture.md, section 4: imports commit often so that nothing waits on them). */
@@ -79,38 +80,40 @@ function outcomeOf(mapper: RowMapper, line: number, written: WriteOutcome): RowO
   };
 }
 
-/** Reads each row by the map, and keeps the first of those with the same key. */
-function mapChunk(
-  context: CallContext,
-  object: string,
-  mapper: RowMapper,
-  chunk: readonly { readonly line: number; readonly cells: readonly string[] }[],
-  seen: Map<string, number>,
-) {
-  const fields = context.model.objects.get(object)?.fields;
-  const mapped: Mapped[] = [];
-  const outcomes: RowOutcome[] = [];
+/** Reads each row by the map. */
+function readChunk(mapper: RowMapper, chunk: readonly { readonly line: number; readonly cells: readonly string[] }[]) {
+  const read: ReadRow[] = [];
+  const rejected: RowOutcome[] = [];
   for (const row of chunk) {
     const result = mapper.map(row.cells);
-    if ('reason' in result) {
-      outcomes.push({ line: row.line, outcome: 'rejected', recordId: null, reason: result.reason, column: result.column });
-      continue;
-    }
+    if ('reason' in result) rejected.push({ line: row.line, outcome: 'rejected', recordId: null, reason: result.reason, column: result.column });
+    else read.push({ line: row.line, values: result.values });
+  }
+  return { read, rejected };
+}
+
+/** Gives each row its key, and keeps the first of those with the same one. */
+function keyRows(context: CallContext, object: string, mapper: RowMapper, read: readonly ReadRow[], seen: Map<string, number>) {
+  const fields = context.model.objects.get(object)?.fields;
+  const mapped: Mapped[] = [];
+  const rejected: RowOutcome[] = [];
+  for (const { line, values } of read) {
     const keyValues = mapper.key.map((name) => {
       const field = fields?.get(name);
-      return field === undefined ? null : (FIELD_TYPES[field.kind].parse(result.values[name], field) ?? null);
+      return field === undefined ? null : (FIELD_TYPES[field.kind].parse(values[name], field) ?? null);
     });
     const key = keyText(keyValues);
     const earlier = mapper.key.length === 0 || keyValues.includes(null) ? undefined : seen.get(key);
-    if (earlier !== undefined) {
+    // A transaction that is tried again meets its own lines.
+    if (earlier !== undefined && earlier !== line) {
       const column = mapper.columnOf(mapper.key[0] ?? '');
-      outcomes.push({ line: row.line, outcome: 'rejected', recordId: null, reason: `The row repeats line ${String(earlier)}. Keep one of the two.`, column });
+      rejected.push({ line, outcome: 'rejected', recordId: null, reason: `The row repeats line ${String(earlier)}. Keep one of the two.`, column });
       continue;
     }
-    seen.set(key, row.line);
-    mapped.push({ line: row.line, key, keyValues, values: result.values });
+    seen.set(key, line);
+    mapped.push({ line, key, keyValues, values });
   }
-  return { mapped, outcomes };
+  return { mapped, rejected };
 }
 
 /** Imports of CSV files: staged by COPY, validated and written in sets. */
@@ -159,9 +162,12 @@ export function makeImporter(deps: { readonly engine: RecordEngine; readonly chu
       const chunk = await stagedChunk(db, jobId, after, chunkRows);
       const last = chunk.at(-1);
       if (last === undefined) return;
-      const { mapped, outcomes } = mapChunk(context, request.object, mapper, chunk, seen);
       await inTransaction(db, async (tx) => {
-        await recordOutcomes(tx, jobId, [...outcomes, ...(await writeChunk(tx, context, request, mapper, mapped))]);
+        const { read, rejected: unread } = readChunk(mapper, chunk);
+        const { rows, rejected: astray } = await resolveReferences(tx, context, request.object, mapper, read);
+        const { mapped, rejected: repeated } = keyRows(context, request.object, mapper, rows, seen);
+        const written = await writeChunk(tx, context, request, mapper, mapped);
+        await recordOutcomes(tx, jobId, [...unread, ...astray, ...repeated, ...written]);
       });
       fault('import.after_chunk');
       after = last.line;

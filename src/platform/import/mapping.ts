@@ -11,6 +11,8 @@ type Closure = (row: Row, context: EvalContext) => ExprValue;
 export interface RowMapper {
   readonly key: readonly string[];
   readonly createOnly: ReadonlySet<string>;
+  /** References that stay empty when no record has the key that was given. */
+  readonly optionalReferences: ReadonlySet<string>;
   map(cells: readonly string[]): { readonly values: Readonly<Record<string, unknown>> } | { readonly reason: string; readonly column: string };
   /** The column that feeds a field, for messages about it. */
   columnOf(field: string): string | null;
@@ -76,6 +78,7 @@ export function bindMap(context: CallContext, name: string, object: string, head
   return {
     key: target.key,
     createOnly: new Set(target.createOnly ?? []),
+    optionalReferences: new Set(target.optionalReferences ?? []),
     map: (cells) => {
       const row = new Map(header.map((heading, index) => [heading, (cells[index] ?? '').trim()]));
       const at = evaluation(context, row);
@@ -114,6 +117,7 @@ export function bindByName(context: CallContext, object: string, header: readonl
   return {
     key: columns.some((column) => column.field?.name === 'id') ? ['id'] : unique === undefined ? [] : [unique.name],
     createOnly: new Set(),
+    optionalReferences: new Set(),
     map: (cells) => ({
       values: Object.fromEntries(
         columns.flatMap((column, index) => (column.field === null || column.field.name === 'id' ? [] : [[column.field.name, cells[index] ?? '']])),

@@ -318,6 +318,8 @@ export interface ImportMapFile {
         readonly reject?: readonly { readonly when: Expression; readonly column: string; readonly reason: string }[];
         /** Fields written on create only. */
         readonly createOnly?: readonly string[];
+        /** References that are left empty when no record has the key in the file; others reject the row. */
+        readonly optionalReferences?: readonly string[];
       }
     >
   >;

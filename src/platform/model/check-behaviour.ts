@@ -179,6 +179,13 @@ function checkImport(scope: CheckScope, map: ImportMapFile): void {
     target.createOnly?.forEach((field, index) => {
       fieldAt(scope, object, field, at(`/createOnly/${String(index)}`));
     });
+    target.optionalReferences?.forEach((field, index) => {
+      const pointer = at(`/optionalReferences/${String(index)}`);
+      const kind = object.fields.get(field)?.kind;
+      if (kind === undefined) fieldAt(scope, object, field, pointer);
+      else if (kind !== 'reference')
+        scope.errors.push({ pointer, code: 'not_a_reference', detail: `${object.name}.${field} is not a reference to one object.` });
+    });
     for (const field of Object.keys(target.fields)) fieldAt(scope, object, field, at(`/fields${pointerToken(field)}`));
     if (!scope.model.functions.has('col')) continue;
     for (const [field, text] of Object.entries(target.fields)) scope.checkAt(text, null, at(`/fields${pointerToken(field)}`), null, IMPORT_VARIABLES);

@@ -1,6 +1,8 @@
 import { application } from './chapters/application.ts';
 import { contract } from './chapters/contract.ts';
+import { inquiries } from './chapters/inquiries.ts';
 import { recruiting } from './chapters/recruiting.ts';
+import { visits } from './chapters/visits.ts';
 import { makeStory } from './story.ts';
 import { makeWorld, type World } from './support/world.ts';
 
@@ -21,4 +23,6 @@ describe('From a provider file to an active, visited provider', function () {
   describe('Recruiting', () => recruiting(story));
   describe('Application', () => application(story));
   describe('Contract and activation', () => contract(story));
+  describe('Visits', () => visits(story));
+  describe('Inquiries', () => inquiries(story));
 });

@@ -40,4 +40,38 @@ describe('the NPPES sample of Massachusetts and Rhode Island', () => {
       await database.drop();
     }
   });
+
+  it('the counties of the leads come from the ZIP codes', async function () {
+    const [zips, leads] = [sharedFile('geo', 'geonames_us_zip.tsv'), sharedFile('nppes', 'nppes_practitioners_MA_RI_20181204.csv')];
+    if (zips === null || leads === null) {
+      pendingWithout(this, 'data/geo or data/nppes');
+      return;
+    }
+    const database = await makeShippedDatabase();
+    try {
+      const model = await makeModelStore({ db: database.db, clock: systemClock, extensions: EXTENSIONS }).current();
+      const context = systemCall(model, systemClock, seededRandom(1), 'test');
+      const importer = makeImporter({ engine: makeRecordEngine() });
+      const rejected: string[] = [];
+      const read = await importer.run(
+        database.db,
+        context,
+        { object: 'ZipCode', map: 'zip-points', fileName: 'zip.tsv', content: createReadStream(zips) },
+        (row) => {
+          rejected.push(row.reason);
+        },
+      );
+      expect(read.created).to.be.greaterThan(41_000);
+      expect(read.created + read.rejected).to.equal(read.read);
+      expect(rejected.filter((reason) => !reason.startsWith('The row repeats line'))).to.deep.equal([]);
+      await importer.run(database.db, context, { object: 'Lead', map: 'nppes', fileName: 'nppes.csv', content: createReadStream(leads) });
+      const count = async (filter: string) =>
+        Number((await makeReader().aggregate(database.db, context, { object: 'Lead', filter, measures: [{ as: 'n', op: 'count' }] })).data[0]?.['n']);
+      const local = "practiceState in ['MA', 'RI']";
+      expect((await count(`${local} && county != null`)) / (await count(local))).to.be.greaterThan(0.95);
+      expect(await count("practiceCity == 'WORCESTER' && practiceState == 'MA' && county == 'Worcester'")).to.be.greaterThan(10);
+    } finally {
+      await database.drop();
+    }
+  });
 });

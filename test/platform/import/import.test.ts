@@ -29,11 +29,11 @@ describe('import of CSV', () => {
 
   async function importLeads(
     text: string,
-    options: { readonly map?: string | null; readonly dryRun?: boolean } = {},
+    options: { readonly object?: string; readonly map?: string | null; readonly dryRun?: boolean } = {},
   ): Promise<{ result: ImportResult; rejected: RejectedRow[] }> {
     const rejected: RejectedRow[] = [];
     const request = {
-      object: 'Lead',
+      object: options.object ?? 'Lead',
       map: options.map === undefined ? 'nppes' : options.map,
       fileName: 'leads.csv',
       content: Readable.from([text]),
@@ -136,5 +136,37 @@ describe('import of CSV', () => {
     expect(await messageOf('')).to.contain('empty');
     const [header = '', first = ''] = file(1).split('\n');
     expect(await messageOf(`${header}\n${first}\n"1`)).to.contain('broken');
+  });
+
+  it('finds what a reference means by its unique field; where the map allows it, one that is not found stays empty', async () => {
+    const header = 'country\tzip\tplace\tstate\tcounty\tcounty_code\tlat\tlon\n';
+    const points = ['US\t01101\tSpringfield\tMA\tHampden\t013\t42.1015\t-72.5898', 'US\t02901\tProvidence\tRI\tProvidence\t007\t41.8\t-71.4'];
+    const zips = await importLeads(`${header}${[...points, points[0], 'US\t123\tNowhere\tMA\t\t\t\t'].join('\n')}\n`, { object: 'ZipCode', map: 'zip-points' });
+    expect(zips.result).to.deep.equal({ read: 4, created: 2, updated: 0, unchanged: 0, rejected: 2 });
+    expect(zips.rejected.map(({ line, column, reason }) => [line, column, reason])).to.deep.equal([
+      [4, 'zip', 'The row repeats line 2. Keep one of the two.'],
+      [5, 'zip', 'A ZIP code has five digits.'],
+    ]);
+    const text = file(75);
+    const leads = (await importLeads(text)).result;
+    expect(leads).to.include({ read: 75, rejected: 0 });
+    const counties = async (): Promise<readonly unknown[]> => {
+      const query = { object: 'Lead', filter: 'practiceZip != null', groupBy: ['practiceZip', 'county'], measures: [{ as: 'n', op: 'count' as const }] };
+      const found = await reader.aggregate(database.db, context, query);
+      return found.data.map((row) => `${String(row['practiceZip'])} ${String(row['county'])}`).sort();
+    };
+    expect(await counties()).to.deep.equal(['01101 Hampden', '01601 null', '02101 null', '02840 null', '02901 Providence']);
+    expect((await importLeads(text)).result).to.deep.equal({ read: 75, created: 0, updated: 0, unchanged: 75, rejected: 0 });
+  });
+
+  it('takes an id or a key in columns named like the fields, and rejects a key that no record has', async () => {
+    const [zip] = (await reader.list(database.db, context, { object: 'ZipCode', equals: { zip: '02901' } })).data;
+    const lead = (npi: string, place: string): string => `${npi},individual,X ${npi},X,${place}\n`;
+    const rows = [lead('1003006008', String(zip?.id)), lead('1003006016', '01101'), lead('1003006024', '99999'), lead('1003006032', '')];
+    const { result, rejected } = await importLeads(`npi,entityType,name,lastName,practiceZipCode\n${rows.join('')}`, { map: null });
+    expect(rejected.map(({ line, column, reason }) => [line, column, reason])).to.deep.equal([
+      [4, 'practiceZipCode', 'Practice ZIP code record: there is no ZIP code with the ZIP code "99999".'],
+    ]);
+    expect(result).to.deep.equal({ read: 4, created: 3, updated: 0, unchanged: 0, rejected: 1 });
   });
 });

@@ -3,6 +3,7 @@ import { ACCOUNT_COMMANDS } from './commands/accounts.ts';
 import { AUTOMATION_COMMANDS } from './commands/automation.ts';
 import { MODEL_COMMANDS } from './commands/model.ts';
 import { RECORD_COMMANDS } from './commands/records.ts';
+import { SANDBOX_COMMANDS } from './commands/sandbox.ts';
 import { SERVE_COMMANDS } from './commands/serve.ts';
 import { findCommand, helpOf, helpOfAll, JSON_OPTION, readCall, UsageError, type Command, type Io } from './command.ts';
 import { readConfig } from './open-app.ts';
@@ -28,7 +29,15 @@ const CONFIG: Command = {
 };
 
 /** Every command there is. */
-export const COMMANDS: readonly Command[] = [...SERVE_COMMANDS, ...MODEL_COMMANDS, ...ACCOUNT_COMMANDS, ...RECORD_COMMANDS, ...AUTOMATION_COMMANDS, CONFIG];
+export const COMMANDS: readonly Command[] = [
+  ...SERVE_COMMANDS,
+  ...MODEL_COMMANDS,
+  ...ACCOUNT_COMMANDS,
+  ...RECORD_COMMANDS,
+  ...AUTOMATION_COMMANDS,
+  ...SANDBOX_COMMANDS,
+  CONFIG,
+];
 
 /** Runs one command line and answers its exit code: 0 done, 1 failed, 2 wrong use. */
 export async function runCommand(words: readonly string[], io: Io, environment: NodeJS.ProcessEnv): Promise<number> {

@@ -58,6 +58,9 @@ export async function openBenchDatabase(keep: boolean): Promise<BenchDatabase> {
   if (isMade.length === 0) {
     await run(db, sql`create schema bench`);
     for (const name of ['Provider', 'Visit']) await makeLimitTable(db, object(name));
+    const zip = object('ZipCode');
+    const county = zip.fields.get('county')?.column ?? '';
+    await run(db, sql`create view bench.zip_code as select id, deleted_at, ${ident(county)} as county from ${ident(SCHEMA, zip.table)}`);
     await run(
       db,
       sql`create table bench.history (record_id uuid, version int, at timestamptz not null, changes jsonb not null, primary key (record_id, version))`,

@@ -26,10 +26,13 @@ const PROVIDER = columnsOf('LIMIT_PROVIDER');
 const LISTED = ['id', 'version', 'npi', 'name', 'type', 'specialty', 'practiceCity', 'practiceState', 'nextVisitDueOn', 'phone'];
 const LISTED_VISITS = ['id', 'version', 'number', 'channel', 'purpose', 'dueOn', 'status', 'heldOn', 'nextVisitOn', 'provider'];
 
-const READ = `select ${quoted(PROVIDER, 't')} from bench.provider t where t.id = $1 and t.deleted_at is null`;
+/** The county is computed when it is read, as in the product: the one entered, else that of the ZIP code. */
+const COUNTY = (alias: string): string =>
+  `coalesce(${alias}."practiceCounty", (select z.county from bench.zip_code z where z.id = ${alias}."practiceZipCode" and z.deleted_at is null))`;
+const READ = `select ${quoted(PROVIDER, 't')}, ${COUNTY('t')} as county from bench.provider t where t.id = $1 and t.deleted_at is null`;
 const LIST = `select ${quoted(LISTED, 't')} from bench.provider t
   where t.deleted_at is null and t.type = $1 and t."practiceState" = $2 and t."nextVisitDueOn" is not null order by t."nextVisitDueOn", t.id limit 50`;
-const VISITS = `select ${quoted(LISTED_VISITS, 'v')}, ${quoted(PROVIDER, 'p', 'p$')} from bench.visit v left join bench.provider p on p.id = v.provider and p.deleted_at is null
+const VISITS = `select ${quoted(LISTED_VISITS, 'v')}, ${quoted(PROVIDER, 'p', 'p$')}, ${COUNTY('p')} as p$county from bench.visit v left join bench.provider p on p.id = v.provider and p.deleted_at is null
   where v.deleted_at is null and v.channel = $1 and v.purpose = $2 and v."dueOn" is not null order by v."dueOn", v.id limit 50`;
 const INSERTED = PROVIDER.filter((column) => !['version', 'deleted_at'].includes(column));
 const INSERT = `insert into bench.provider (${INSERTED.map((column) => `"${column}"`).join(', ')})
@@ -117,6 +120,7 @@ function withProvider(row: Readonly<Record<string, unknown>>): Readonly<Record<s
   const provider: Record<string, unknown> = {};
   for (const column of LISTED_VISITS) visit[column] = row[column];
   for (const column of PROVIDER) provider[column] = row[`p$${column}`];
+  provider['county'] = row['p$county'];
   visit['expanded'] = { provider };
   return visit;
 }

@@ -76,17 +76,24 @@ async function importTimed(server: ServerProcess, object: string, file: string) 
 
 /** The first answer of both servers must be the same records: only then is the work the same. */
 async function compare(servers: Servers, work: Work, ours: readonly HttpRequest[], limit: readonly HttpRequest[]): Promise<void> {
-  const answers = await Promise.all([idsOf(servers.ours, ours[0]), idsOf(servers.limit, limit[0])]);
+  const answers = await Promise.all([keysOf(servers.ours, ours[0]), keysOf(servers.limit, limit[0])]);
   if (answers[0] !== answers[1]) throw new Error(`"${work.name}" is not the same work on both sides: ${answers.join(' and ')}`);
 }
 
-async function idsOf(server: ServerProcess, request: HttpRequest | undefined): Promise<string> {
+async function keysOf(server: ServerProcess, request: HttpRequest | undefined): Promise<string> {
   const response = await fetch(`${server.url}${request?.path ?? ''}`, { headers: { authorization: String(request?.headers?.['authorization'] ?? '') } });
   if (!response.ok) throw new Error(`${String(request?.path)} answers ${String(response.status)}: ${await response.text()}`);
   const body: unknown = await response.json();
   const data: unknown = typeof body === 'object' && body !== null && 'data' in body ? body.data : null;
   const list: readonly unknown[] = Array.isArray(data) ? data : [data];
-  return list.map((entry) => (typeof entry === 'object' && entry !== null && 'id' in entry ? String(entry.id) : '?')).join(',');
+  return list.map(keyOf).join(',');
+}
+
+/** NPI or number: records that a run before this one wrote have other ids on either side. */
+function keyOf(entry: unknown): string {
+  if (typeof entry !== 'object' || entry === null) return '?';
+  if ('npi' in entry) return String(entry.npi);
+  return 'number' in entry ? String(entry.number) : '?';
 }
 
 async function runWork(database: BenchDatabase, servers: Servers, work: Work, options: Options): Promise<readonly Row[]> {

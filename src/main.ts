@@ -22,7 +22,7 @@ import type { FileStore } from './platform/files/types.ts';
 import { makeForms, type Forms } from './platform/forms/submissions.ts';
 import { makeSignIn, type SignIn } from './platform/identity/sign-in.ts';
 import { inviteFirstAdministrator } from './platform/identity/users.ts';
-import { uuidV7, type RandomBytes } from './platform/ids.ts';
+import { inBlocks, uuidV7, type RandomBytes } from './platform/ids.ts';
 import { makeImporter, type Importer } from './platform/import/import.ts';
 import { makeWorker, type Worker } from './platform/jobs/worker.ts';
 import { makeLog, type Log } from './platform/log.ts';
@@ -87,7 +87,8 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const random = overrides.random ?? randomBytes;
   const log = overrides.log ?? makeLog(config.logLevel);
   const db = overrides.db ?? openDb({ url: config.databaseUrl, schema: config.schema, poolSize: config.poolSize, statementTimeoutMs: 30_000 });
-  const newId = (): string => uuidV7(clock.nowMs(), random);
+  const idRandom = overrides.random ?? inBlocks(random);
+  const newId = (): string => uuidV7(clock.nowMs(), idRandom);
   let publicUrl = config.publicUrl.replace(/\/+$/, '');
 
   const store = makeModelStore({ db, clock, extensions: EXTENSIONS, log });

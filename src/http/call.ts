@@ -79,10 +79,15 @@ function keep(answer: Answer): KeptAnswer {
   return { status: answer.status ?? (answer.body === undefined ? 204 : 200), headers, body: answer.body === undefined ? '' : JSON.stringify(answer.body) };
 }
 
+/** Head and body as one text leave in one write; express would send a buffer after the head. */
 function write(response: Response, answer: KeptAnswer): void {
-  response.status(answer.status).set({ ...answer.headers, 'Cache-Control': 'no-store' });
-  if (answer.body === '') response.end();
-  else response.type('application/json').send(answer.body);
+  const headers = { ...answer.headers, 'Cache-Control': 'no-store' };
+  if (answer.body === '') {
+    response.writeHead(answer.status, headers).end();
+    return;
+  }
+  const length = Buffer.byteLength(answer.body);
+  response.writeHead(answer.status, { ...headers, 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': length }).end(answer.body, 'utf8');
 }
 
 /** The strong ETag of a version. */

@@ -1,4 +1,6 @@
-import express, { Router, type Express } from 'express';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import express, { Router, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Knex } from 'knex';
 import type { Clock } from '../platform/clock.ts';
@@ -69,13 +71,14 @@ export function makeHttp(deps: HttpDeps): Express {
 
   const api = Router({ caseSensitive: true });
   api.use(makeCaller(deps.db, deps.signIn));
+  // What is asked for most stands first.
+  api.use('/records', jsonBody, recordRoutes(deps));
   api.use(fileRoutes(deps));
   api.use(jsonBody);
   api.use(sessionRoutes({ ...deps, identity, secureCookies, surroundings }));
   api.use('/users', userRoutes({ ...deps, identity }));
   api.use(modelRoutes(deps));
   api.use(reportRoutes(deps));
-  api.use('/records', recordRoutes(deps));
   for (const more of deps.moreApi ?? []) api.use(more);
   app.use('/api/v1', api);
   app.use('/api', () => {
@@ -90,7 +93,21 @@ export function makeHttp(deps: HttpDeps): Express {
   return app;
 }
 
-function securityHeaders(isSecure: boolean): ReturnType<typeof helmet> {
+/** The headers of helmet on every answer. They are always the same, so they are made once. */
+function securityHeaders(isSecure: boolean): RequestHandler {
+  const request = new IncomingMessage(new Socket());
+  const sample = new ServerResponse(request);
+  helmetFor(isSecure)(request, sample, (error: unknown) => {
+    if (error !== undefined) throw error instanceof Error ? error : new AppError('internal', 'The security headers cannot be made.', { cause: error });
+  });
+  const headers = Object.entries(sample.getHeaders()).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
+  return (_request, response, next) => {
+    for (const [name, value] of headers) response.setHeader(name, value);
+    next();
+  };
+}
+
+function helmetFor(isSecure: boolean): ReturnType<typeof helmet> {
   return helmet({
     contentSecurityPolicy: {
       useDefaults: false,

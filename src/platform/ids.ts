@@ -24,6 +24,21 @@ export function uuidV7(nowMs: number, random: RandomBytes = randomBytes): string
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
+/** Takes bytes from a block, for asking the operating system for a few at a time costs more than using them. No byte is given twice. */
+export function inBlocks(source: RandomBytes, blockSize = 4096): RandomBytes {
+  let block = new Uint8Array(0);
+  let used = 0;
+  return (size) => {
+    if (size > blockSize) return source(size);
+    if (used + size > block.length) {
+      block = Uint8Array.from(source(blockSize));
+      used = 0;
+    }
+    used += size;
+    return block.slice(used - size, used);
+  };
+}
+
 /** A metadata id: 12 random Crockford base-32 characters (`metadata.md`, "Names"). */
 export function metadataId(random: RandomBytes = randomBytes): string {
   return [...random(12)].map((byte) => CROCKFORD.charAt(byte % 32)).join('');

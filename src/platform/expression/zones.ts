@@ -8,8 +8,19 @@ export function isZone(zone: string): boolean {
   return IANAZone.isValidZone(zone);
 }
 
-/** The local day of an instant, or null when either is wrong. */
+/** An instant as the product writes it; no zone's day begins within a second. */
+const INSTANT_SECOND = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})\.\d{3}Z$/;
+let latest: { readonly second: string; readonly zone: string; readonly day: PlainDate | null } | null = null;
+
+/** The local day of an instant, or null when either is wrong. The answer for the latest second is kept: every request asks for it. */
 export function dayInZone(instant: Instant, zone: string): PlainDate | null {
+  const second = INSTANT_SECOND.exec(instant)?.[1];
+  if (second === undefined) return findDay(instant, zone);
+  if (latest?.second !== second || latest.zone !== zone) latest = { second, zone, day: findDay(instant, zone) };
+  return latest.day;
+}
+
+function findDay(instant: Instant, zone: string): PlainDate | null {
   const ms = parseInstant(instant);
   if (ms === null) return null;
   const local = DateTime.fromMillis(ms, { zone });

@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.data/', '**/*.mjs', 'eslint.config.js', '.dependency-cruiser.cjs', '.mocharc.cjs'] },
+  { ignores: ['dist/', 'node_modules/', '.data/', '**/*.mjs', '**/*.cjs', 'eslint.config.js', 'templates/'] },
   ...tseslint.configs.recommended,
   {
     languageOptions: { parserOptions: { project: ['./tsconfig.json', './src/console/tsconfig.json'], tsconfigRootDir: import.meta.dirname } },

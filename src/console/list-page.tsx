@@ -91,7 +91,7 @@ function List({ object }: { readonly object: ObjectDescription }) {
             ...object.views.map((entry) => ({ value: entry.name, label: entry.label })),
           ]}
         />
-        <form role="search" onSubmit={submit}>
+        <form onSubmit={submit}>
           <TextInput
             label="Search in this list"
             value={text}

@@ -1,8 +1,9 @@
-import { Anchor, Button, Modal } from '@mantine/core';
+import { Anchor, Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { call } from './api.ts';
+import { Dialog } from './dialog.tsx';
 import { ErrorAlert } from './errors.tsx';
 import { momentText } from './labels.ts';
 
@@ -94,17 +95,15 @@ export function MailPage() {
           </table>
         </div>
       )}
-      <Modal
+      <Dialog
         opened={open !== null}
         onClose={() => {
           setOpen(null);
         }}
-        title={open?.subject}
-        size="lg"
-        closeButtonProps={{ 'aria-label': 'Close' }}
+        title={open?.subject ?? ''}
       >
         {open !== null && <MailText id={open.id} />}
-      </Modal>
+      </Dialog>
     </>
   );
 }

@@ -1,7 +1,7 @@
 import '@mantine/core/styles.css';
 import '@mantine/notifications/styles.css';
 import './console.css';
-import { createTheme, MantineProvider } from '@mantine/core';
+import { createTheme, Input, MantineProvider } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { StrictMode } from 'react';
@@ -16,6 +16,9 @@ const theme = createTheme({
   respectReducedMotion: true,
   defaultRadius: 'md',
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
+  components: {
+    InputWrapper: Input.Wrapper.extend({ defaultProps: { inputWrapperOrder: ['label', 'input', 'description', 'error'] } }),
+  },
   headings: { fontWeight: '650' },
   colors: {
     lagoon: ['#e6f6f6', '#cfeaeb', '#a2d5d8', '#72bfc4', '#4cacb2', '#33a0a8', '#1f8f97', '#0b6b74', '#075a62', '#04474e'],

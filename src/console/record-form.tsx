@@ -1,6 +1,7 @@
-import { Alert, Button, Group, Modal, Stack, Table, Text } from '@mantine/core';
+import { Alert, Button, Group, Stack, Table, Text } from '@mantine/core';
 import { useState, type FormEvent } from 'react';
 import { call, Problem } from './api.ts';
+import { Dialog } from './dialog.tsx';
 import { useDraft } from './drafts.ts';
 import { ErrorAlert, fieldErrors } from './errors.tsx';
 import { FieldInput } from './field-input.tsx';
@@ -142,14 +143,13 @@ export function RecordForm({ object, record, onSaved, onCancel }: FormProps) {
           </Button>
         </Group>
       </Stack>
-      <Modal
+      <Dialog
         opened={stale !== null}
         onClose={() => {
           setStale(null);
         }}
         title="Somebody saved this record before you"
-        size="lg"
-        closeButtonProps={{ 'aria-label': 'Go on editing' }}
+        closeLabel="Go on editing"
       >
         {stale !== null && (
           <Stack>
@@ -212,7 +212,7 @@ export function RecordForm({ object, record, onSaved, onCancel }: FormProps) {
             </Group>
           </Stack>
         )}
-      </Modal>
+      </Dialog>
     </form>
   );
 }

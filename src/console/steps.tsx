@@ -1,9 +1,10 @@
-import { Alert, Button, Group, List, Menu, Modal, Stack, Text } from '@mantine/core';
+import { Alert, Button, Group, List, Menu, Stack, Text } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { IconChevronDown } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call } from './api.ts';
+import { Dialog } from './dialog.tsx';
 import { ErrorAlert, fieldErrors } from './errors.tsx';
 import { FieldInput } from './field-input.tsx';
 import type { ObjectDescription, RecordData, TransitionState } from './types.ts';
@@ -115,9 +116,9 @@ export function StepDialog({
   readonly onClose: () => void;
 }) {
   return (
-    <Modal opened={step !== null} onClose={onClose} title={step?.label} size="lg" closeButtonProps={{ 'aria-label': 'Close' }}>
+    <Dialog opened={step !== null} onClose={onClose} title={step?.label ?? ''}>
       {step !== null && <StepForm key={step.name} object={object} record={record} step={step} onClose={onClose} />}
-    </Modal>
+    </Dialog>
   );
 }
 

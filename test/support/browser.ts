@@ -24,6 +24,9 @@ export async function openBrowser(): Promise<Browser> {
   if (system !== undefined) return chromium.launch({ executablePath: system, args: quiet });
   pretendLambda();
   const { default: packaged } = await import('@sparticuz/chromium');
-  const args = packaged.args.filter((arg) => !arg.startsWith('--headless'));
+  // One process for everything would end the browser with its first window, and switched-off web security would hide faults.
+  const args = packaged.args.filter(
+    (arg) => !/^--(headless|single-process|no-zygote|disable-web-security|allow-running-insecure-content|.*site-isolation)/.test(arg),
+  );
   return chromium.launch({ executablePath: await packaged.executablePath(), args: [...args, ...quiet] });
 }

@@ -51,7 +51,7 @@ export function visits(story: Story): void {
   });
 
   it('R000-01 the visit that falls due is planned two weeks before, once', async () => {
-    await world().sleepUntil('2026-06-17T09:59:00Z');
+    await world().sleepUntil('2026-06-16T23:00:00Z');
     expect(await planned()).to.deep.equal([]);
     await world().until('2026-06-17T10:00:00Z');
     const [visit] = await planned();
@@ -101,7 +101,8 @@ export function visits(story: Story): void {
 
   it('R000-19 R000-20 a report entered after Monday 09:00 stays on file and is not counted', async () => {
     await world().until('2026-06-29T13:05:00Z');
-    await world().sleepUntil('2026-09-10T10:00:00Z');
+    await world().sleepUntil('2026-09-09T23:00:00Z');
+    await world().until('2026-09-10T10:00:00Z');
     const [visit] = await planned();
     expect(visit).to.include({ dueOn: '2026-09-24' });
     const id = String(visit?.['id']);

@@ -76,7 +76,7 @@ function targetFor(expression: TypedExpression, schema: ExprSchema, options: Sql
   };
 }
 
-/** Constants see the clock, the zone and the caller; trees that ask for more are not constant (`isConstantTree`). */
+/** Constants see the clock, the zone and the caller, each only when it is asked for; trees that ask for more are not constant (`isConstantTree`). */
 function foldContext(context: SqlContext): EvalContext {
   const nothing = (): null => null;
   const calendars = {
@@ -89,10 +89,18 @@ function foldContext(context: SqlContext): EvalContext {
     at: nothing,
   };
   return {
-    now: context.now,
-    today: context.today,
-    user: context.user,
-    subject: context.subject,
+    get now() {
+      return context.now;
+    },
+    get today() {
+      return context.today;
+    },
+    get user() {
+      return context.user;
+    },
+    get subject() {
+      return context.subject;
+    },
     one: nothing,
     many: () => [],
     policy: nothing,

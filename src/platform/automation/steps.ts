@@ -53,7 +53,7 @@ export async function runSteps(
 ): Promise<readonly StepTrace[]> {
   const stage: Stage = { tools, tx, context, rule, run, evaluator: makeEvaluator(tx, context), old, created: new Map(), given: {}, trace: [], record };
   for (const step of rule.steps) {
-    if (step.forEach?.kind === 'object') await createForMatching(stage, step, step.forEach);
+    if (step.forEach?.kind === 'object' && step.file.step === 'create') await createForMatching(stage, step, step.forEach);
     else
       for (const [position, each] of (await eachOf(stage, step)).entries()) await doStep(stage, step, step.forEach === null ? null : { position, value: each });
     fault('rule.after_step');
@@ -75,7 +75,8 @@ async function eachOf(stage: Stage, step: CompiledStep): Promise<readonly unknow
     return Array.isArray(list) ? list : [];
   }
   const { tx, context, record, tools } = stage;
-  if (record === null || forEach.kind === 'object') return [];
+  if (forEach.kind === 'object') return matchingRows(stage, forEach);
+  if (record === null) return [];
   const related = await loadRelated(tx, context.model, forEach.object, forEach.via, record.id);
   if (forEach.filter === null || related.length === 0) return related;
   const kept = new Set<string>();
@@ -95,6 +96,19 @@ async function boundFilter(stage: Stage, matching: Matching): Promise<TypedExpre
   if (filter === null) return null;
   const { expressions } = stage.context.model;
   return stage.evaluator.reading({ record: stage.record?.row ?? null }, (at) => bindVariables(filter, expressions, at));
+}
+
+async function matchingRows(stage: Stage, matching: Matching): Promise<readonly Row[]> {
+  const { tx, context } = stage;
+  const filter = await boundFilter(stage, matching);
+  const found: Row[] = [];
+  for (let after: string | null = null; ;) {
+    const ids: readonly string[] = await matchingIds(tx, context, matching.object, filter, { after, limit: SET });
+    const last = ids.at(-1);
+    if (last === undefined) return found;
+    found.push(...(await loadRows(tx, context.model, matching.object, ids)).values());
+    after = last;
+  }
 }
 
 /** Makes a record for each one that matches, in sets; those whose unique key exists are left out, so that a repetition adds only what is new. */

@@ -173,14 +173,14 @@ export type RuleStep =
       /** Fields that get the number of the records that match. */
       readonly counts?: Readonly<Record<string, MatchingRecords>>;
       readonly when?: Expression;
-      readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression };
+      readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression } | MatchingRecords;
     }
   | {
       readonly step: 'transition';
       readonly record?: Expression;
       readonly transition: string;
       readonly when?: Expression;
-      readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression };
+      readonly forEach?: Expression | { readonly relation: string; readonly filter?: Expression } | MatchingRecords;
     }
   | { readonly step: 'assign'; readonly owner?: Expression; readonly queue?: string; readonly when?: Expression }
   | {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { rows, sql } from '../../src/platform/sql.ts';
+import { rows, run, sql } from '../../src/platform/sql.ts';
 import { at, startTestApp, type Answer, type Client, type TestApp } from '../support/app.ts';
 
 const NETWORKS = '/api/v1/records/Network';
@@ -107,6 +107,22 @@ describe('records over HTTP', () => {
     expectProblem(bad, 422, 'validation_failed');
     expect((await admin('POST', NETWORKS, { ...FILLED, name: 'Later', code: 'LATER' }, { 'idempotency-key': 'later' })).status).to.equal(201);
   });
+
+  it('a request whose twin is still worked on waits, then answers 409 with Retry-After; when the twin dies it goes on', async () => {
+    const body = { ...FILLED, name: 'In flight', code: 'FLIGHT' };
+    const caller = await test.caller('administrator');
+    const send = (): Promise<Answer> => caller('POST', NETWORKS, body, { 'idempotency-key': 'flight' });
+    const twin = await test.app.db.transaction();
+    const taken = sql`insert into credenza.idempotency_key (principal, key, request_hash, state, created_at, expires_at)
+      values (${caller.userId}, 'flight', 'x', 'open', now(), now() + interval '1 day')`;
+    await run(twin, taken);
+    const waited = await send();
+    expectProblem(waited, 409, 'idempotency_in_flight');
+    expect(waited.headers.get('retry-after')).to.equal('10');
+    const waiting = send();
+    await twin.rollback();
+    expect((await waiting).status).to.equal(201);
+  }).timeout(60_000);
 
   it('query and aggregate take JSON bodies', async () => {
     await makeNetwork({ name: 'Aggregated' });

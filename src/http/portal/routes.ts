@@ -1,17 +1,19 @@
 import { join } from 'node:path';
-import { Router, urlencoded, type Request, type Response } from 'express';
+import { Router, urlencoded, type Request, type RequestHandler, type Response } from 'express';
 import type { Knex } from 'knex';
 import multer from 'multer';
 import type { CallContext, Principal } from '../../platform/access/types.ts';
 import { AppError, isAppError } from '../../platform/errors.ts';
 import type { FileStore } from '../../platform/files/types.ts';
 import { checkPage } from '../../platform/forms/check.ts';
+import { dayText } from '../../platform/forms/controls.ts';
 import { signDocument, signingForm } from '../../platform/forms/signing.ts';
 import { pageErrors, type Forms, type FormsDeps, type OpenForm } from '../../platform/forms/submissions.ts';
 import type { FormError, FormPageView } from '../../platform/forms/types.ts';
 import { linkPrincipal, openPortalLink } from '../../platform/identity/portal-links.ts';
 import type { PortalLink } from '../../platform/identity/portal-link.sql.ts';
 import { packageRoot } from '../../platform/root.ts';
+import { requestIdOf } from '../request-id.ts';
 import { rememberLink, requireSameOrigin, secretOf } from './links.ts';
 import type { RenderPage } from './render.ts';
 import { statusView } from './status.ts';
@@ -40,8 +42,9 @@ interface LinkCall {
 
 const STATUS_WORDS = { 'not-started': 'Not started', 'in-progress': 'In progress', done: 'Done' } as const;
 
-function clockTime(instant: string): string {
-  return `${instant.slice(11, 16)} UTC`;
+/** The time of an instant on the plan's clock. */
+function clockTime(call: LinkCall, instant: string): string {
+  return new Intl.DateTimeFormat('en-US', { timeStyle: 'short', timeZone: call.context.model.calendarLookup.planZone }).format(new Date(instant));
 }
 
 function body(request: Request): Readonly<Record<string, unknown>> {
@@ -56,7 +59,7 @@ function text(request: Request, name: string): string {
 
 async function linkCallOf(deps: PortalDeps, request: Request): Promise<LinkCall> {
   const linkId = String(request.params['link']);
-  const probe = await deps.contextFor({ kind: 'guest' }, String(request.headers['x-request-id'] ?? 'portal'));
+  const probe = await deps.contextFor({ kind: 'guest' }, requestIdOf(request));
   const link = await openPortalLink(deps.db, secretOf(request, linkId), probe.now);
   if (link.id !== linkId || !link.purpose.startsWith('form:')) throw new AppError('not_found', 'This link does not open a form.');
   const context: CallContext = { ...probe, principal: linkPrincipal(link) };
@@ -101,7 +104,7 @@ function drawTasks(deps: PortalDeps, call: LinkCall, opened: OpenForm): string {
         ? opened.submission.lastPage
         : (unfinished?.name ?? pages[0]?.name ?? ''),
     ready: unfinished === undefined,
-    expires: call.link.expiresAt.slice(0, 10),
+    expires: dayText(call.link.expiresAt.slice(0, 10)),
   });
 }
 
@@ -179,11 +182,34 @@ async function drawSign(
   });
 }
 
+/** Lets a body be read only from our own pages and for a link that is good: nobody else makes us hold their files. */
+function knownLink(deps: PortalDeps): RequestHandler {
+  return async (request, _response, next) => {
+    requireSameOrigin(request);
+    await linkCallOf(deps, request);
+    next();
+  };
+}
+
+/** Reads a multipart form. Anything else is refused: taken for an empty form it would wipe out the answers of the page. */
+function multipart(read: RequestHandler): RequestHandler {
+  return (request, response, next) => {
+    const again = 'Go back and send the form again.';
+    if (request.is('multipart/form-data') === false)
+      return next(new AppError('unsupported_media_type', `The form came in a shape that this page does not take. ${again}`));
+    return read(request, response, (error: unknown) => {
+      const isKnown = error === undefined || (error instanceof Error && error.name === 'MulterError');
+      next(isKnown ? error : new AppError('bad_request', `The form did not arrive whole. ${again}`, { cause: error }));
+    });
+  };
+}
+
 /** Pages for people outside the plan: personal links, forms, signing, unsubscribing. They work without script. */
 export function makePortalRoutes(deps: PortalDeps): Router {
   const router = Router();
   const upload = multer({ storage: multer.memoryStorage(), limits: { fileSize: MAX_UPLOAD_BYTES, files: 5, fields: 2000, fieldSize: 256 * 1024 } });
   const plain = urlencoded({ extended: false, limit: '256kb', parameterLimit: 2000 });
+  const known = knownLink(deps);
   const asset = (file: string) => (_request: Request, response: Response) =>
     response.sendFile(join(packageRoot(), 'templates', 'portal', file), { maxAge: '1h' });
 
@@ -210,7 +236,7 @@ export function makePortalRoutes(deps: PortalDeps): Router {
   });
 
   router.get('/start/:secret', async (request, response) => {
-    const { now } = await deps.contextFor({ kind: 'guest' }, 'portal');
+    const { now } = await deps.contextFor({ kind: 'guest' }, requestIdOf(request));
     const link = await openPortalLink(deps.db, request.params.secret, now);
     rememberLink(response, link.id, request.params.secret, link.expiresAt, deps.secureCookies);
     response.redirect(303, `/portal/${link.id}`);
@@ -235,22 +261,20 @@ export function makePortalRoutes(deps: PortalDeps): Router {
       const page = pageOf(opened, request.params.page);
       // Complaints are shown to who comes to see them, not to who comes back to go on.
       const errors = request.query['check'] === undefined ? [] : pageErrors(opened, page.name);
-      const savedAt = opened.submission.lastPage === null ? null : clockTime(opened.submission.updatedAt);
+      const savedAt = opened.submission.lastPage === null ? null : clockTime(call, opened.submission.updatedAt);
       response.send(drawPage(deps, call, opened, page, errors, savedAt));
     }
   });
 
-  router.post('/:link/page/:page/autosave', upload.none(), async (request, response) => {
-    requireSameOrigin(request);
+  router.post('/:link/page/:page/autosave', known, multipart(upload.none()), async (request, response) => {
     const call = await linkCallOf(deps, request);
     const name = String(request.params['page']);
     const page = pageOf(await openForm(deps, call), name);
     const saved = await deps.forms.savePage(deps.db, call.context, call.form, call.link.recordId, name, typedInput(page, body(request)), false);
-    response.json({ savedAt: clockTime(saved.submission.updatedAt) });
+    response.json({ savedAt: clockTime(call, saved.submission.updatedAt) });
   });
 
-  router.post('/:link/page/:page', upload.any(), async (request, response) => {
-    requireSameOrigin(request);
+  router.post('/:link/page/:page', known, multipart(upload.any()), async (request, response) => {
     const call = await linkCallOf(deps, request);
     const name = String(request.params['page']);
     const action = text(request, 'action');
@@ -276,7 +300,7 @@ export function makePortalRoutes(deps: PortalDeps): Router {
     const page = pageOf(opened, name);
     const errors = [...problems, ...(leave ? checkPage(opened.reader, page) : [])];
     if (errors.length > 0 || !leave) {
-      if (errors.length > 0) response.status(422).send(drawPage(deps, call, opened, page, errors, clockTime(opened.submission.updatedAt)));
+      if (errors.length > 0) response.status(422).send(drawPage(deps, call, opened, page, errors, clockTime(call, opened.submission.updatedAt)));
       else response.redirect(303, action === 'save' ? call.base : `${call.base}/page/${name}${placeOf(page, action)}`);
       return;
     }
@@ -288,8 +312,7 @@ export function makePortalRoutes(deps: PortalDeps): Router {
     const call = await linkCallOf(deps, request);
     response.send(drawCheck(deps, call, await openForm(deps, call), [], ''));
   });
-  router.post('/:link/check', plain, async (request, response) => {
-    requireSameOrigin(request);
+  router.post('/:link/check', known, plain, async (request, response) => {
     const call = await linkCallOf(deps, request);
     const attestation = text(request, 'attestation');
     try {
@@ -315,8 +338,7 @@ export function makePortalRoutes(deps: PortalDeps): Router {
     const bytes = await deps.files.read(deps.db, fileId);
     response.type('application/pdf').setHeader('Content-Disposition', 'inline; filename="document.pdf"').send(Buffer.from(bytes));
   });
-  router.post('/:link/sign', plain, async (request, response) => {
-    requireSameOrigin(request);
+  router.post('/:link/sign', known, plain, async (request, response) => {
     const call = await linkCallOf(deps, request);
     const typed = { name: text(request, 'name'), title: text(request, 'title'), consent: text(request, 'consent') === 'yes' };
     const signer = {

@@ -1,5 +1,5 @@
 import type { CallContext } from '../../platform/access/types.ts';
-import { displayTyped } from '../../platform/forms/controls.ts';
+import { dayText, displayTyped } from '../../platform/forms/controls.ts';
 import { typeValue } from '../../platform/forms/parse.ts';
 import type { OpenForm } from '../../platform/forms/submissions.ts';
 import type { PortalDeps } from './routes.ts';
@@ -35,7 +35,7 @@ export async function statusView(deps: PortalDeps, context: CallContext, opened:
       label: state.label,
       current: index === position,
       class: index < position ? 'past' : index === position ? 'now' : 'ahead',
-      at: at.get(state.name) ?? null,
+      at: dayText(at.get(state.name) ?? '') || null,
     })),
     facts: (form.status?.fields ?? []).flatMap((name) => {
       const field = object.fields.get(name);

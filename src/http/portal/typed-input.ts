@@ -1,5 +1,4 @@
-import type { PageInput } from '../../platform/forms/submissions.ts';
-import type { FormPageView, Typed, TypedFields } from '../../platform/forms/types.ts';
+import type { FormPageView, PageInput, Typed, TypedFields } from '../../platform/forms/types.ts';
 
 function texts(value: unknown): readonly string[] {
   if (typeof value === 'string') return [value];

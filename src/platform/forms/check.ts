@@ -13,6 +13,7 @@ function inSentence(label: string): string {
 }
 
 function missing(question: Question): string {
+  if (question.label.endsWith('?')) return `Answer the question: ${question.label}`;
   const label = inSentence(question.label);
   switch (question.control) {
     case 'radios':

@@ -40,7 +40,7 @@ export function controlOf(field: FieldModel): Control {
 const DAY = new Intl.DateTimeFormat('en-US', { dateStyle: 'long', timeZone: 'UTC' });
 
 /** A day as people read it; what is no day stays as it was typed. */
-function dayText(typed: string): string {
+export function dayText(typed: string): string {
   const day = /^\d{4}-\d{2}-\d{2}$/.test(typed) ? new Date(`${typed}T00:00:00Z`) : null;
   return day === null || Number.isNaN(day.getTime()) ? typed : DAY.format(day);
 }

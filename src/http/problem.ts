@@ -42,6 +42,19 @@ const BODY_ERRORS: Readonly<Record<string, { readonly code: ErrorCode; readonly 
   'parameters.too.many': { code: 'bad_request', detail: 'There are too many parameters.' },
 };
 
+/** What reading an uploaded form says, by the `code` of multer's errors. */
+const UPLOAD_ERRORS: Readonly<Record<string, { readonly code: ErrorCode; readonly detail: string }>> = {
+  LIMIT_FILE_SIZE: {
+    code: 'payload_too_large',
+    detail: 'The file is larger than 10 MB. Go back, choose a smaller one (a photo at lower quality, fewer pages) and send it again.',
+  },
+  LIMIT_FILE_COUNT: { code: 'payload_too_large', detail: 'These are too many files at once. Go back and send them one after the other.' },
+  LIMIT_FIELD_VALUE: { code: 'payload_too_large', detail: 'One answer is too long. Go back and shorten it.' },
+  LIMIT_FIELD_COUNT: { code: 'payload_too_large', detail: 'The form has more answers than this page takes. Go back and send fewer.' },
+  LIMIT_PART_COUNT: { code: 'payload_too_large', detail: 'The form has more parts than this page takes. Go back and send fewer.' },
+  LIMIT_UNEXPECTED_FILE: { code: 'bad_request', detail: 'This page takes no file there. Go back and send the form again.' },
+};
+
 const DATABASE_GONE = /^(ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|ETIMEDOUT|57P0[123]|08\w{3}|53300)$/;
 
 /** Whatever was thrown, as an AppError; what is not known stays inside as `internal`. */
@@ -52,6 +65,10 @@ export function toAppError(error: unknown): AppError {
   if (known !== undefined) return new AppError(known.code, known.detail, { cause: error });
   if (error instanceof URIError) return new AppError('bad_request', 'The address holds a broken % sequence.', { cause: error });
   const code = memberOf(error, 'code');
+  if (error instanceof Error && error.name === 'MulterError') {
+    const upload = typeof code === 'string' && Object.hasOwn(UPLOAD_ERRORS, code) ? UPLOAD_ERRORS[code] : undefined;
+    return new AppError(upload?.code ?? 'bad_request', upload?.detail ?? 'The form could not be read. Go back and send it again.', { cause: error });
+  }
   const timedOut = error instanceof Error && error.name === 'KnexTimeoutError';
   if (timedOut || (typeof code === 'string' && DATABASE_GONE.test(code))) {
     return new AppError('external_unavailable', 'The database does not answer. Try again in a moment.', { retryAfterSeconds: 5, cause: error });

@@ -1,11 +1,11 @@
 import { Router } from 'express';
-import { rightsFor } from '../../platform/access/rights.ts';
-import type { CallContext } from '../../platform/access/types.ts';
+import { rightsFor, type Rights } from '../../platform/access/rights.ts';
 import { AppError } from '../../platform/errors.ts';
 import { formOf } from '../../platform/forms/pages.ts';
 import { signDocument, signingForm } from '../../platform/forms/signing.ts';
 import type { Forms, FormsDeps, OpenForm } from '../../platform/forms/submissions.ts';
 import type { TypedFields } from '../../platform/forms/types.ts';
+import type { FormFile, FormSection } from '../../platform/metadata/screen-types.ts';
 import { bodySchema, readBody } from '../body.ts';
 import { handle, param, type CallDeps } from '../call.ts';
 
@@ -46,10 +46,20 @@ function shape(opened: OpenForm): unknown {
   return { id, form, object: submission.object, recordId, state, version, visited, lastPage, updatedAt, submittedAt, editable, pages, errors };
 }
 
-/** Staff fill or sign a form on somebody's behalf only where they may change its record. */
-function requireUpdate(context: CallContext, form: string): void {
-  const { object } = formOf(context.model, form);
-  if (!rightsFor(context, object.name).canUpdate) throw new AppError('forbidden', `You may not change ${object.plural}.`);
+/** A form without the questions that the caller may not read: they may not know of them. */
+function describeForm(form: FormFile, rights: Rights, rightsOf: (relation: string) => Rights | null): unknown {
+  const shown = (section: FormSection): readonly unknown[] => {
+    const fields = section.fields?.filter((field) => rights.readable.has(field.field));
+    const related = section.repeat === undefined ? null : rightsOf(section.repeat.relation);
+    const repeat =
+      section.repeat === undefined || related?.canRead !== true
+        ? undefined
+        : { ...section.repeat, fields: section.repeat.fields.filter((field) => related.readable.has(field.field)) };
+    const isLeft = (fields ?? []).length > 0 || repeat !== undefined || section.document !== undefined;
+    return isLeft ? [{ ...section, fields, repeat }] : [];
+  };
+  const pages = form.pages.map((page) => ({ ...page, sections: page.sections.flatMap(shown) }));
+  return { ...form, pages: pages.filter((page) => page.sections.length > 0) };
 }
 
 /** Generated forms: their description, drafts that accept anything, submission that validates, and signing for the plan. */
@@ -59,21 +69,24 @@ export function formRoutes(deps: FormRouteDeps): Router {
     '/forms/:form',
     handle(deps, ({ request, context }) => {
       const { form, object } = formOf(context.model, param(request, 'form'));
-      if (!rightsFor(context, object.name).canRead) throw new AppError('not_found', `There is no form named "${form.name}".`);
-      return Promise.resolve({ body: { data: form } });
+      const rights = rightsFor(context, object.name);
+      if (!rights.canRead) throw new AppError('not_found', `There is no form named "${form.name}".`);
+      const related = (relation: string): Rights | null => {
+        const target = object.toMany.get(relation)?.object;
+        return target === undefined ? null : rightsFor(context, target);
+      };
+      return Promise.resolve({ body: { data: describeForm(form, rights, related) } });
     }),
   );
   router.get(
     '/submissions/:form/:record',
     handle(deps, async ({ request, db, context }) => {
-      requireUpdate(context, param(request, 'form'));
       return { body: { data: shape(await deps.forms.open(db, context, param(request, 'form'), param(request, 'record'))) } };
     }),
   );
   router.patch(
     '/submissions/:form/:record/pages/:page',
     handle(deps, async ({ request, db, context }) => {
-      requireUpdate(context, param(request, 'form'));
       const { fields, repeats, leave } = readBody(request, FORM_BODIES.page);
       const input = { fields: fields ?? {}, repeats: repeats ?? {} };
       return {
@@ -86,7 +99,6 @@ export function formRoutes(deps: FormRouteDeps): Router {
   router.post(
     '/submissions/:form/:record/submit',
     handle(deps, async ({ request, db, context }) => {
-      requireUpdate(context, param(request, 'form'));
       const { attestation } = readBody(request, FORM_BODIES.submit);
       return { body: { data: shape(await deps.forms.submit(db, context, param(request, 'form'), param(request, 'record'), attestation ?? '')) } };
     }),

@@ -1,3 +1,4 @@
+import { childrenOf, treeOf, type Expr } from '../expression/tree.ts';
 import type { ReadPath, TypedExpression } from '../expression/types.ts';
 import type { ObjectPermission, PermissionFile, RowAccess } from '../metadata/types.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
@@ -146,7 +147,7 @@ function compileRights(model: Model, principal: Principal, object: ObjectModel):
 function rawGrants(model: Model, files: readonly PermissionFile[], principal: Principal, object: ObjectModel): readonly Grant[] {
   const grants = files.flatMap((file) => {
     const permission = file.objects?.[object.name];
-    return permission === undefined ? [] : [grantOf(model, object, file.name, permission)];
+    return permission === undefined ? [] : [grantOf(model, principal, object, file.name, permission)];
   });
   // Names of colleagues stand on every record (owner, author): staff may always read what the name is made of.
   if (object.builtin && principal.kind === 'user') grants.push(nameGrant(object));
@@ -155,14 +156,14 @@ function rawGrants(model: Model, files: readonly PermissionFile[], principal: Pr
   return grants.map((grant) => (grant.read.kind === 'none' ? grant : { ...grant, fields: union([grant.fields, open]) }));
 }
 
-function grantOf(model: Model, object: ObjectModel, set: string, permission: ObjectPermission): Grant {
+function grantOf(model: Model, principal: Principal, object: ObjectModel, set: string, permission: ObjectPermission): Grant {
   const fields = readableFields(object, permission.fields);
-  const update = rowRule(model, object, permission.update);
+  const update = rowRule(model, principal, object, permission.update);
   return {
     set,
-    read: rowRule(model, object, permission.read),
+    read: rowRule(model, principal, object, permission.read),
     update,
-    delete: rowRule(model, object, permission.delete),
+    delete: rowRule(model, principal, object, permission.delete),
     create: permission.create === true,
     export: permission.export === true,
     fields,
@@ -171,10 +172,21 @@ function grantOf(model: Model, object: ObjectModel, set: string, permission: Obj
   };
 }
 
-function rowRule(model: Model, object: ObjectModel, access: RowAccess | undefined): RowRule {
+/**
+ * A rule that names the user holds for nobody but users, one that names the subject for portal callers only: the name
+ * would be null for anyone else, and `ownerId == user` would open every record without an owner.
+ */
+function rowRule(model: Model, principal: Principal, object: ObjectModel, access: RowAccess | undefined): RowRule {
   if (access === undefined || access === false) return NONE;
   if (access === true) return ALL;
-  return { kind: 'where', expression: model.expression(access.where, object.name, ROW_RULE_VARIABLES) };
+  const expression = model.expression(access.where, object.name, ROW_RULE_VARIABLES);
+  const names = variablesOf(treeOf(expression));
+  const isMeant = (!names.has('user') || principal.kind === 'user') && (!names.has('subject') || principal.kind === 'portal');
+  return isMeant ? { kind: 'where', expression } : NONE;
+}
+
+function variablesOf(node: Expr): ReadonlySet<string> {
+  return union([...(node.kind === 'variable' ? [new Set([node.name])] : []), ...childrenOf(node).map(variablesOf)]);
 }
 
 function readableFields(object: ObjectModel, list: readonly string[] | undefined): ReadonlySet<string> {

@@ -85,9 +85,10 @@ export async function signDocument(deps: FormsDeps, db: Knex, context: CallConte
       const typed = context.model.expression(text, form.object, { signer: SIGNER_TYPE });
       values[field] = compileJs(typed, context.model.expressions)(record, evaluation);
     }
+    // The evidence is kept by the system, whatever the signer may write; the step itself needs the signer's own right.
     await deps.engine.write(tx, context, signing.evidence.object, [{ kind: 'create', values }], { asSystem: true });
     fault('signing.after_evidence');
-    await deps.engine.write(tx, context, form.object, [{ kind: 'transition', id: recordId, transition }], { asSystem: true });
+    await deps.engine.write(tx, context, form.object, [{ kind: 'transition', id: recordId, version: record.version, transition }]);
     return deps.reader.get(tx, context, form.object, recordId, {});
   });
 }

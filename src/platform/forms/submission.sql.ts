@@ -75,14 +75,15 @@ export async function insertDraft(
     readonly object: string;
     readonly recordId: string;
     readonly data: DraftData;
+    readonly visited: readonly string[];
     readonly at: string;
   },
 ): Promise<void> {
   await run(
     tx,
-    sql`insert into ${platformTable(tx, 'submission')} (id, form, form_hash, object, record_id, state, data, created_at, updated_at)
+    sql`insert into ${platformTable(tx, 'submission')} (id, form, form_hash, object, record_id, state, data, visited, created_at, updated_at)
         values (${draft.id}::uuid, ${draft.form}, ${draft.formHash}, ${draft.object}, ${draft.recordId}::uuid, 'draft', ${JSON.stringify(draft.data)}::jsonb,
-                ${draft.at}::timestamptz, ${draft.at}::timestamptz)
+                ${JSON.stringify(draft.visited)}::jsonb, ${draft.at}::timestamptz, ${draft.at}::timestamptz)
         on conflict (form, record_id) where state = 'draft' do nothing`,
   );
 }

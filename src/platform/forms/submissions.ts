@@ -8,12 +8,14 @@ import type { EvalContext, Row } from '../expression/types.ts';
 import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
 import type { Reader } from '../query/reader.ts';
-import type { RecordEngine } from '../record/types.ts';
+import { actorOf } from '../record/actor.ts';
+import type { RecordEngine, WriteOptions } from '../record/types.ts';
+import { askedBy, checkInput, documentPart, requireFillable, requireOwnRows } from './asked.ts';
 import { checkForm, checkPage } from './check.ts';
 import { formOf, readForm, viewPages, type FormReader } from './pages.ts';
 import { parseTyped, typeValue } from './parse.ts';
 import { closeSubmission, findSubmission, insertDraft, updateDraft } from './submission.sql.ts';
-import type { DraftData, FormError, FormPageView, Submission, Typed, TypedFields } from './types.ts';
+import type { DraftData, FormError, FormPageView, PageInput, Submission, Typed, TypedFields } from './types.ts';
 
 export interface FormsDeps {
   readonly engine: RecordEngine;
@@ -32,12 +34,6 @@ export interface OpenForm {
   readonly record: Row;
 }
 
-/** What came with one page: fields and repeats that stand on it, as typed. */
-export interface PageInput {
-  readonly fields: TypedFields;
-  readonly repeats: Readonly<Record<string, readonly TypedFields[]>>;
-}
-
 export interface Forms {
   /** The submission for this record; begins a draft, prefilled from the record, where there is none and `begin` is set. */
   open(db: Knex, context: CallContext, form: string, recordId: string): Promise<OpenForm>;
@@ -53,11 +49,6 @@ export interface Forms {
   /** Validates everything and writes it in one transaction. @throws AppError validation_failed with all complaints */
   submit(db: Knex, context: CallContext, form: string, recordId: string, attestation: string): Promise<OpenForm>;
 }
-
-const actorName = (context: CallContext): string => {
-  const { principal } = context;
-  return principal.kind === 'user' ? principal.userId : principal.kind === 'portal' ? `portal:${principal.linkId}` : principal.kind;
-};
 
 function evaluation(context: CallContext): EvalContext {
   return {
@@ -78,24 +69,9 @@ function isEditable(context: CallContext, formName: string, record: Row): boolea
   return compileJs(context.model.expression(form.editableWhen, form.object), context.model.expressions)(record, evaluation(context)) === true;
 }
 
-function formFields(context: CallContext, formName: string): { readonly fields: readonly string[]; readonly repeats: ReadonlyMap<string, readonly string[]> } {
-  const { form } = formOf(context.model, formName);
-  const fields = new Set<string>();
-  const repeats = new Map<string, readonly string[]>();
-  for (const section of form.pages.flatMap((page) => page.sections)) {
-    for (const field of section.fields ?? []) fields.add(field.field);
-    if (section.repeat !== undefined)
-      repeats.set(
-        section.repeat.relation,
-        section.repeat.fields.map((field) => field.field),
-      );
-  }
-  return { fields: [...fields], repeats };
-}
-
 async function prefill(deps: FormsDeps, db: Knex, context: CallContext, formName: string, record: Row): Promise<DraftData> {
   const { object } = formOf(context.model, formName);
-  const wanted = formFields(context, formName);
+  const wanted = askedBy(formOf(context.model, formName).form);
   const typed = (source: Row, owner: typeof object, names: readonly string[]): TypedFields => {
     const out: Record<string, Typed> = {};
     for (const name of names) {
@@ -118,7 +94,7 @@ async function prefill(deps: FormsDeps, db: Knex, context: CallContext, formName
     });
     repeats[relation] = children.data.map((child) => ({ id: child.id, ...typed(child, owner, names) }));
   }
-  return { fields: typed(record, object, wanted.fields), repeats, documents: {} };
+  return { fields: typed(record, object, [...wanted.fields]), repeats, documents: {} };
 }
 
 function assemble(context: CallContext, submission: Submission, record: Row): OpenForm {
@@ -133,14 +109,30 @@ async function load(deps: FormsDeps, db: Knex, context: CallContext, form: strin
   const found = await findSubmission(db, form, recordId);
   const reopened = found?.state === 'submitted' && isEditable(context, form, record);
   if (found !== null && !reopened) return assemble(context, found, record);
-  const data = found === null ? await prefill(deps, db, context, form, record) : found.data;
+  // A returned form begins anew from the record, whose rows were made by the first submission; its documents are there already.
+  const data = { ...(await prefill(deps, db, context, form, record)), documents: found?.data.documents ?? {} };
   const hash = createHash('sha256')
     .update(JSON.stringify(formOf(context.model, form).form))
     .digest('hex');
-  await inTransaction(db, (tx) => insertDraft(tx, { id: context.newId(), form, formHash: hash, object: object.name, recordId, data, at: context.now }));
+  await inTransaction(db, (tx) =>
+    insertDraft(tx, { id: context.newId(), form, formHash: hash, object: object.name, recordId, data, visited: found?.visited ?? [], at: context.now }),
+  );
   const begun = await findSubmission(db, form, recordId);
   if (begun === null) throw new AppError('internal', 'The draft could not be begun.');
   return assemble(context, begun, record);
+}
+
+async function open(deps: FormsDeps, db: Knex, context: CallContext, form: string, recordId: string): Promise<OpenForm> {
+  await deps.reader.get(db, context, formOf(context.model, form).object.name, recordId, { fields: ['id'] });
+  await requireFillable(db, context, form, recordId, 'fill');
+  return load(deps, db, context, form, recordId);
+}
+
+/** The form, open for changes. @throws AppError conflict_state once it was sent */
+async function loadEditable(deps: FormsDeps, db: Knex, context: CallContext, form: string, recordId: string): Promise<OpenForm> {
+  const opened = await open(deps, db, context, form, recordId);
+  if (opened.editable) return opened;
+  throw new AppError('conflict_state', 'This form was sent already and can no longer be changed. Ask for it to be returned if something is wrong.');
 }
 
 async function change(
@@ -149,15 +141,12 @@ async function change(
   context: CallContext,
   form: string,
   recordId: string,
-  edit: (submission: Submission, reader: FormReader) => { readonly data: DraftData; readonly visited: readonly string[]; readonly lastPage: string | null },
+  edit: (submission: Submission) => { readonly data: DraftData; readonly visited: readonly string[]; readonly lastPage: string | null },
 ): Promise<OpenForm> {
-  const opened = await load(deps, db, context, form, recordId);
-  if (!opened.editable)
-    throw new AppError('conflict_state', 'This form was sent already and can no longer be changed. Ask for it to be returned if something is wrong.');
   await inTransaction(db, async (tx) => {
     const locked = await findSubmission(tx, form, recordId, true);
-    if (locked === null) throw new AppError('not_found', 'This draft is gone.');
-    const next = edit(locked, readForm(context, form, locked.data, opened.record));
+    if (locked?.state !== 'draft') throw new AppError('conflict_state', 'This form was sent in the meantime. Reload the page.');
+    const next = edit(locked);
     await updateDraft(tx, locked.id, { ...next, at: context.now });
   });
   return load(deps, db, context, form, recordId);
@@ -192,11 +181,14 @@ function valuesOf(
   return { fields, repeats };
 }
 
-/** Writes the whole form into its record, its repeats and its documents; the caller has checked it. */
+/**
+ * Writes the whole form into its record, its repeats and its documents; the caller has checked it. A personal link is the
+ * right to fill in its form, so that what it asks for is written with the system's rights; staff write with their own.
+ */
 async function writeForm(deps: FormsDeps, tx: Knex.Transaction, context: CallContext, opened: OpenForm, attestation: string): Promise<void> {
   const { reader, submission, pages } = opened;
   const { form, object } = reader;
-  const options = { asSystem: true } as const;
+  const options = { asSystem: context.principal.kind !== 'user' };
   const fields: Record<string, unknown> = {};
   const repeats: Record<string, Record<string, unknown>[]> = {};
   for (const page of pages) {
@@ -208,46 +200,83 @@ async function writeForm(deps: FormsDeps, tx: Knex.Transaction, context: CallCon
     fields[form.attestation.nameField] = attestation;
     fields[form.attestation.atField] = context.now;
   }
-  await deps.engine.write(tx, context, object.name, [{ kind: 'update', id: submission.recordId, values: fields }], options);
-  for (const [relation, list] of Object.entries(repeats)) {
-    const { object: owner, via } = reader.related(relation);
-    const typed = submission.data.repeats[relation] ?? [];
-    const kept = new Set(typed.map((row) => row['id']).filter((id) => typeof id === 'string'));
-    const existing = await deps.reader.list(tx, context, { object: owner.name, equals: { [via]: submission.recordId }, fields: ['id'], limit: 500 });
-    const gone = existing.data.filter((child) => !kept.has(child.id)).map((child) => ({ kind: 'delete' as const, id: child.id }));
-    const writes = list.map((values, index) => {
-      const id = typed[index]?.['id'];
-      return typeof id === 'string' ? { kind: 'update' as const, id, values } : { kind: 'create' as const, values: { ...values, [via]: submission.recordId } };
-    });
-    if (gone.length > 0) await deps.engine.write(tx, context, owner.name, gone, options);
-    for (const kind of ['update', 'create'] as const) {
-      const batch = writes.filter((write) => write.kind === kind);
-      if (batch.length > 0) await deps.engine.write(tx, context, owner.name, batch, options);
-    }
-  }
-  const { documents } = form;
-  const given = Object.entries(submission.data.documents);
-  if (documents !== undefined && given.length > 0) {
-    const creates = given.map(([type, file]) => ({
-      kind: 'create' as const,
-      values: { [documents.reference]: submission.recordId, [documents.type]: type, [documents.file]: file.fileId },
-    }));
-    await deps.engine.write(tx, context, documents.object, creates, options);
-  }
+  const { recordId: id } = submission;
+  // With the system's rights the last write wins under lock: an applicant cannot be asked to merge what a rule wrote meanwhile.
+  const at = (version: unknown): { readonly version?: number } => (options.asSystem ? {} : { version: Number(version) });
+  const [written] = await deps.engine.write(tx, context, object.name, [{ kind: 'update', id, ...at(opened.record['version']), values: fields }], options);
+  for (const [relation, list] of Object.entries(repeats)) await writeRows(deps, tx, context, opened, relation, list, options);
+  await writeDocuments(deps, tx, context, opened, options);
   if (form.submit !== undefined) {
-    await deps.engine.write(tx, context, object.name, [{ kind: 'transition', id: submission.recordId, transition: form.submit }], options);
+    const now = at(written?.ok === true ? written.version : null);
+    await deps.engine.write(tx, context, object.name, [{ kind: 'transition', id, ...now, transition: form.submit }], options);
   }
   const snapshot = pages.map((page) => ({ title: page.title, parts: page.parts }));
   await closeSubmission(tx, submission.id, snapshot, context.now);
 }
 
+/** Rows that were taken out go to the trash, rows with an id of the record's own are changed, all others are new. */
+async function writeRows(
+  deps: FormsDeps,
+  tx: Knex.Transaction,
+  context: CallContext,
+  { reader, submission }: OpenForm,
+  relation: string,
+  list: readonly Record<string, unknown>[],
+  options: WriteOptions,
+): Promise<void> {
+  const { object: owner, via } = reader.related(relation);
+  const typed = submission.data.repeats[relation] ?? [];
+  const found = await deps.reader.list(tx, context, { object: owner.name, equals: { [via]: submission.recordId }, fields: ['id', 'version'], limit: 500 });
+  const existing = new Map(found.data.map((child) => [child.id, child.version]));
+  const kept = new Set(typed.map((row) => row['id']));
+  const gone = [...existing].flatMap(([id, version]) => (kept.has(id) ? [] : [{ kind: 'delete' as const, id, version }]));
+  const writes = list.map((values, index) => {
+    const id = typed[index]?.['id'];
+    const version = typeof id === 'string' ? existing.get(id) : undefined;
+    return typeof id === 'string' && version !== undefined
+      ? { kind: 'update' as const, id, version, values }
+      : { kind: 'create' as const, values: { ...values, [via]: submission.recordId } };
+  });
+  if (gone.length > 0) await deps.engine.write(tx, context, owner.name, gone, options);
+  for (const kind of ['update', 'create'] as const) {
+    const batch = writes.filter((write) => write.kind === kind);
+    if (batch.length > 0) await deps.engine.write(tx, context, owner.name, batch, options);
+  }
+}
+
+/** Documents that the form still asks for; one that an earlier submission wrote is not written again. */
+async function writeDocuments(deps: FormsDeps, tx: Knex.Transaction, context: CallContext, opened: OpenForm, options: WriteOptions): Promise<void> {
+  const { documents } = opened.reader.form;
+  const given = opened.pages.flatMap((page) => page.parts).flatMap((part) => (part.kind === 'document' && part.given !== null ? [part] : []));
+  if (documents === undefined || given.length === 0) return;
+  const { recordId } = opened.submission;
+  const system: CallContext = { ...context, principal: { kind: 'system', name: 'forms' } };
+  const found = await deps.reader.list(tx, system, {
+    object: documents.object,
+    equals: { [documents.reference]: recordId },
+    fields: [documents.file],
+    limit: 500,
+  });
+  const known = new Set(found.data.map((record) => record[documents.file]));
+  const creates = given.flatMap(({ type, given: file }) =>
+    file === null || known.has(file.fileId)
+      ? []
+      : [{ kind: 'create' as const, values: { [documents.reference]: recordId, [documents.type]: type, [documents.file]: file.fileId } }],
+  );
+  if (creates.length > 0) await deps.engine.write(tx, context, documents.object, creates, options);
+}
+
 /** Drafts and submissions of generated forms: drafts accept anything, submit validates. */
 export function makeForms(deps: FormsDeps): Forms {
   return {
-    open: (db, context, form, recordId) => load(deps, db, context, form, recordId),
-    savePage: (db, context, form, recordId, page, input, leave) =>
-      change(deps, db, context, form, recordId, (submission, reader) => {
-        if (!reader.pages.some((entry) => entry.name === page)) throw new AppError('not_found', `This form has no page "${page}" for these answers.`);
+    open: (db, context, form, recordId) => open(deps, db, context, form, recordId),
+    savePage: async (db, context, form, recordId, page, input, leave) => {
+      const opened = await loadEditable(deps, db, context, form, recordId);
+      const asked = opened.reader.pages.find((entry) => entry.name === page);
+      if (asked === undefined) throw new AppError('not_found', `This form has no page "${page}" for these answers.`);
+      checkInput(asked, input);
+      await requireOwnRows(deps, db, context, opened.reader, recordId, input.repeats);
+      return change(deps, db, context, form, recordId, (submission) => {
         const data: DraftData = {
           fields: { ...submission.data.fields, ...input.fields },
           repeats: { ...submission.data.repeats, ...input.repeats },
@@ -255,9 +284,16 @@ export function makeForms(deps: FormsDeps): Forms {
         };
         const visited = leave && !submission.visited.includes(page) ? [...submission.visited, page] : submission.visited;
         return { data, visited, lastPage: page };
-      }),
+      });
+    },
     upload: async (db, context, form, recordId, file) => {
-      const stored = await inTransaction(db, (tx) => deps.files.put(tx, { ...file, by: actorName(context), at: context.now }));
+      const opened = await loadEditable(deps, db, context, form, recordId);
+      const { accept, label } = documentPart(opened.pages, file.type);
+      const stored = await inTransaction(db, async (tx) => {
+        const kept = await deps.files.put(tx, { ...file, by: actorOf(context.principal), at: context.now });
+        if (accept.includes(kept.mediaType)) return kept;
+        throw new AppError('unsupported_media_type', `${label}: this is ${kept.mediaType}. Send ${accept.join(' or ')}.`);
+      });
       fault('forms.after_upload');
       return change(deps, db, context, form, recordId, (submission) => ({
         data: {
@@ -271,7 +307,8 @@ export function makeForms(deps: FormsDeps): Forms {
     submit: async (db, context, form, recordId, attestation) => {
       await inTransaction(db, async (tx) => {
         const locked = await findSubmission(tx, form, recordId, true);
-        const opened = await load(deps, tx, context, form, recordId);
+        const opened = await open(deps, tx, context, form, recordId);
+        await requireFillable(tx, context, form, recordId, 'submit');
         if (locked === null || !opened.editable) throw new AppError('conflict_state', 'This form was sent already.');
         const errors = [...opened.errors];
         if (opened.reader.form.attestation !== undefined && attestation.trim() === '') {

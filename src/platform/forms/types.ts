@@ -18,6 +18,12 @@ export interface DraftDocument {
   readonly at: string;
 }
 
+/** What came with one page: fields and repeats that stand on it, as typed. */
+export interface PageInput {
+  readonly fields: TypedFields;
+  readonly repeats: Readonly<Record<string, readonly TypedFields[]>>;
+}
+
 export type Control = 'text' | 'textarea' | 'number' | 'date' | 'time' | 'datetime' | 'email' | 'tel' | 'url' | 'select' | 'radios' | 'checkboxes' | 'yesno';
 
 /** One question, ready to be drawn by any renderer. */

@@ -16,6 +16,7 @@ import { fieldsChangedSince, lockRecords } from './load.sql.ts';
 import { planOf } from './object-plan.ts';
 import { uniqueConflict } from './pg-errors.ts';
 import { applyDefaults, applyTransition, beginChange, beginCreate, beginTransition, checkGuards, compareImages, validateEntry } from './prepare.ts';
+import { checkFiles } from './files.sql.ts';
 import { checkReferences, lockGuardedParents, resolveBareIds } from './references.ts';
 import { evalContext, makeRelated, preload, type PolicyLookup, type Related } from './related.sql.ts';
 import { formatNumber, takeNumbers } from './sequences.sql.ts';
@@ -91,6 +92,7 @@ export async function preparedBatch(machinery: Machinery, batch: Batch): Promise
   await moveAlong(machinery, batch);
   // Before the checks: an expression must not tell of a record that the caller may not see.
   await checkReferences(batch);
+  await checkFiles(batch);
   await validateAll(machinery, batch);
   settleFindings(batch);
   if (rights !== null) {
@@ -154,7 +156,10 @@ async function checkVersions(machinery: Machinery, batch: Batch): Promise<void> 
 async function staleVersion(machinery: Machinery, batch: Batch, entry: Entry, version: number): Promise<AppError> {
   const { plan, tx, context } = batch;
   const changed = await fieldsChangedSince(tx, entry.id, version);
-  const clashing = plan.userFields.filter(({ field }) => changed.has(field.id) && entry.sent.has(field.name)).map(({ field }) => field.name);
+  const isReadable = (name: string): boolean => batch.rights === null || batch.rights.readable.has(name);
+  const clashing = plan.userFields
+    .filter(({ field }) => changed.has(field.id) && entry.sent.has(field.name) && isReadable(field.name))
+    .map(({ field }) => field.name);
   const current = await machinery.current(tx, context, plan.object.name, entry.id);
   const message = `Somebody changed this ${plan.object.label} since you read it (you have version ${version}, now it is ${String(entry.before?.['version'])}).`;
   return new AppError('conflict_version', message, { extra: { current, clashing } });

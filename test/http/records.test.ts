@@ -206,6 +206,25 @@ describe('records over HTTP', () => {
     expect(few).to.include('/api/v1/session');
   });
 
+  it('every address of the OpenAPI document exists, and its operations have names of their own', async () => {
+    const document = await admin('GET', '/api/v1/openapi.json');
+    const operations: string[] = [];
+    const lost: string[] = [];
+    for (const [path, item] of Object.entries(Object(document.body['paths']))) {
+      for (const [method, operation] of Object.entries(Object(item))) {
+        operations.push(String(at(operation, 'operationId')));
+        if (method === 'post' && path.endsWith('/sign-out')) continue;
+        const address = path.replaceAll('{object}', 'Network').replaceAll(/\{\w+\}/g, '00000000-0000-7000-8000-000000000000');
+        const answer = await admin(method.toUpperCase(), address, method === 'get' || method === 'delete' ? undefined : { nothing: true });
+        if (String(answer.body['detail']).startsWith('There is nothing at this address')) lost.push(`${method} ${path}`);
+        if (answer.status >= 500) lost.push(`${method} ${path}: ${answer.text}`);
+      }
+    }
+    expect(lost).to.deep.equal([]);
+    expect(operations.length).to.be.greaterThan(150);
+    expect(operations.filter((name, index) => operations.indexOf(name) !== index)).to.deep.equal([]);
+  });
+
   it('who did it stands in the history and the audit', async () => {
     const caller = await test.caller('administrator');
     const made = await caller('POST', NETWORKS, { ...FILLED, name: 'Audited', code: 'AUDIT' }, { 'x-request-id': 'audit-me' });

@@ -9,6 +9,7 @@ import { listOf, onlyParameters, present } from './read-query.ts';
 export interface ModelRouteDeps extends CallDeps {
   readonly reader: Reader;
   readonly publicUrl: () => string;
+  readonly sendsMail: boolean;
 }
 
 /** What the caller may see of the Model, the OpenAPI document made from it, and search across it. */
@@ -24,7 +25,7 @@ export function modelRoutes(deps: ModelRouteDeps): Router {
   );
   router.get(
     '/openapi.json',
-    handle(deps, async ({ context }) => Promise.resolve({ body: openApiOf(context, deps.publicUrl()) })),
+    handle(deps, async ({ context }) => Promise.resolve({ body: openApiOf(context, deps.publicUrl(), deps.sendsMail) })),
   );
   router.get(
     '/search',

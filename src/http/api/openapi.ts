@@ -1,4 +1,4 @@
-import { readRights, rightsFor, mayRunAction, type Rights } from '../../platform/access/rights.ts';
+import { readRights, type Rights } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
 import { ERRORS } from '../../platform/errors.ts';
 import { fieldType } from '../../platform/model/field-types.ts';
@@ -6,23 +6,8 @@ import type { FieldModel } from '../../platform/model/types.ts';
 import { listObjects } from './describe.ts';
 import { AGGREGATE_BODY, QUERY_BODY } from './read-query.ts';
 import { BULK_BODY } from './records.ts';
-import { ACCEPT_BODY, SIGN_IN_BODY, TOKEN_BODY } from './sessions.ts';
-import { NEW_USER_BODY, USER_CHANGE_BODY } from './users.ts';
-
-type Json = Readonly<Record<string, unknown>>;
-
-const json = (schema: Json): Json => ({ 'application/json': { schema } });
-const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
-const problem: Json = { description: 'A problem (RFC 9457).', content: { 'application/problem+json': { schema: ref('Problem') } } };
-const dataOf = (schema: Json): Json => ({ type: 'object', required: ['data'], properties: { data: schema } });
-const list = (schema: Json): Json => dataOf({ type: 'array', items: schema });
-const inPath = (name: string, schema: Json = { type: 'string' }): Json => ({ name, in: 'path', required: true, schema });
-const inQuery = (name: string, description: string, schema: Json = { type: 'string' }): Json => ({ name, in: 'query', description, schema });
-const header = (name: string, required: boolean, description: string): Json => ({ name, in: 'header', required, description, schema: { type: 'string' } });
-
-const IF_MATCH = header('If-Match', true, 'ETag of the record as it was read, such as "v3".');
-const ONCE = header('Idempotency-Key', false, 'A repeated request with the same key gets the first answer, for 24 hours.');
-const RECORD_ID = inPath('id', { type: 'string', format: 'uuid' });
+import { generalPaths } from './openapi-general.ts';
+import { dataOf, IF_MATCH, inQuery, list, ONCE, operation, RECORD_ID, ref, type Json } from './openapi-parts.ts';
 
 const LIST_PARAMETERS: readonly Json[] = [
   inQuery('filter', "A condition in CEL, such as status == 'active'."),
@@ -36,32 +21,8 @@ const LIST_PARAMETERS: readonly Json[] = [
   inQuery('trash', 'Deleted records instead.', { type: 'boolean' }),
 ];
 
-interface Operation {
-  readonly id: string;
-  readonly summary: string;
-  readonly tag: string;
-  readonly parameters?: readonly Json[];
-  readonly body?: Json;
-  readonly status?: number;
-  readonly answer?: Json;
-  readonly open?: boolean;
-}
-
-function operation({ id, summary, tag, parameters = [], body, status = 200, answer, open = false }: Operation): Json {
-  const success = answer === undefined ? { description: 'Done.' } : { description: 'Done.', content: json(answer) };
-  return {
-    operationId: id,
-    summary,
-    tags: [tag],
-    ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined ? {} : { requestBody: { required: true, content: json(body) } }),
-    ...(open ? { security: [] } : {}),
-    responses: { [String(status)]: success, default: problem },
-  };
-}
-
 /** OpenAPI 3.1 of exactly what this caller may call, made from the Model in force. */
-export function openApiOf(context: CallContext, publicUrl: string): Json {
+export function openApiOf(context: CallContext, publicUrl: string, sendsMail: boolean): Json {
   const objects = listObjects(context).map(({ name }) => readRights(context, name));
   const schemas = objects.flatMap((rights) => [
     [rights.object.name, recordSchema(rights)],
@@ -72,7 +33,7 @@ export function openApiOf(context: CallContext, publicUrl: string): Json {
     info: { title: 'Credenza', version: `v1 (model ${String(context.model.version)})`, description: 'Records of the plan. Every error is a problem document.' },
     servers: [{ url: publicUrl }],
     security: [{ bearer: [] }, { session: [] }],
-    paths: { ...generalPaths(context), ...Object.fromEntries(objects.flatMap((rights) => objectPaths(rights))) },
+    paths: { ...generalPaths(context, sendsMail), ...Object.fromEntries(objects.flatMap((rights) => objectPaths(rights))) },
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer' }, session: { type: 'apiKey', in: 'cookie', name: 'credenza_session' } },
       schemas: { Problem: problemSchema(), ...Object.fromEntries(schemas) },
@@ -256,65 +217,4 @@ function filePaths({ object, readable }: Rights, base: string): readonly (readon
       `${base}/{id}/files/${field.name}`,
       { get: operation({ id: `file${object.name}${field.name}`, summary: field.label, tag: object.name, parameters: [RECORD_ID] }) },
     ]);
-}
-
-function generalPaths(context: CallContext): Json {
-  const tag = 'General';
-  const anything = { type: 'object' };
-  const writes = [...context.model.objects.keys()].some((name) => rightsFor(context, name).canCreate || rightsFor(context, name).canUpdate);
-  const user = dataOf(anything);
-  const users = {
-    '/api/v1/users': {
-      get: operation({ id: 'listUsers', summary: 'Accounts', tag, answer: list(anything) }),
-      post: operation({ id: 'addUser', summary: 'Add an account', tag, parameters: [ONCE], body: NEW_USER_BODY.schema, status: 201, answer: user }),
-    },
-    '/api/v1/users/{id}': {
-      get: operation({ id: 'getUser', summary: 'One account', tag, parameters: [RECORD_ID], answer: user }),
-      patch: operation({ id: 'changeUser', summary: 'Change an account', tag, parameters: [RECORD_ID, IF_MATCH], body: USER_CHANGE_BODY.schema, answer: user }),
-    },
-    '/api/v1/users/{id}/invitation': {
-      post: operation({ id: 'inviteUser', summary: 'A new invitation', tag, parameters: [RECORD_ID], status: 201, answer: user }),
-    },
-  };
-  return {
-    '/api/v1/sign-in': { post: operation({ id: 'signIn', summary: 'Sign in with a password', tag, body: SIGN_IN_BODY.schema, answer: user, open: true }) },
-    '/api/v1/sign-out': { post: operation({ id: 'signOut', summary: 'End the session', tag, status: 204 }) },
-    '/api/v1/session': { get: operation({ id: 'getSession', summary: 'Who is signed in, with the CSRF token', tag, answer: user }) },
-    '/api/v1/me': { get: operation({ id: 'getMe', summary: 'The same as /session', tag, answer: user }) },
-    '/api/v1/invitations/{secret}': {
-      get: operation({ id: 'getInvitation', summary: 'Whom an invitation is for', tag, parameters: [inPath('secret')], answer: user, open: true }),
-    },
-    '/api/v1/invitations/accept': {
-      post: operation({ id: 'acceptInvitation', summary: 'Take an invitation', tag, body: ACCEPT_BODY.schema, answer: user, open: true }),
-    },
-    '/api/v1/tokens': {
-      post: operation({ id: 'createToken', summary: 'A new API token, shown once', tag, body: TOKEN_BODY.schema, status: 201, answer: user }),
-    },
-    '/api/v1/tokens/{id}': { delete: operation({ id: 'revokeToken', summary: 'End an API token', tag, parameters: [RECORD_ID], status: 204 }) },
-    '/api/v1/objects': { get: operation({ id: 'listObjects', summary: 'Objects that you may see', tag, answer: list(anything) }) },
-    '/api/v1/objects/{object}': {
-      get: operation({ id: 'getObject', summary: 'One object: fields, path, views, layout', tag, parameters: [inPath('object')], answer: user }),
-    },
-    '/api/v1/search': {
-      get: operation({
-        id: 'search',
-        summary: 'Search across objects',
-        tag,
-        parameters: [{ ...inQuery('q', 'Words.'), required: true }, inQuery('objects', 'Only these.'), inQuery('limit', 'At most.')],
-        answer: list(anything),
-      }),
-    },
-    '/api/v1/openapi.json': { get: operation({ id: 'getOpenApi', summary: 'This document', tag, answer: anything }) },
-    ...(writes
-      ? {
-          '/api/v1/files': {
-            post: {
-              ...operation({ id: 'uploadFile', summary: 'Upload a file', tag, parameters: [inQuery('name', 'File name.')], status: 201, answer: user }),
-              requestBody: { required: true, content: { '*/*': { schema: { type: 'string', contentEncoding: 'binary' } } } },
-            },
-          },
-        }
-      : {}),
-    ...(mayRunAction(context, 'users') ? users : {}),
-  };
 }

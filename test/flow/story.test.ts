@@ -1,3 +1,4 @@
+import { afterwards } from './chapters/afterwards.ts';
 import { application } from './chapters/application.ts';
 import { contract } from './chapters/contract.ts';
 import { inquiries } from './chapters/inquiries.ts';
@@ -25,4 +26,5 @@ describe('From a provider file to an active, visited provider', function () {
   describe('Contract and activation', () => contract(story));
   describe('Visits', () => visits(story));
   describe('Inquiries', () => inquiries(story));
+  describe('Afterwards', () => afterwards(story));
 });

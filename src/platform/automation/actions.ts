@@ -6,6 +6,7 @@ import type { Documents } from '../documents/documents.ts';
 import { AppError } from '../errors.ts';
 import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
+import { revokePortalLinksOf } from '../identity/portal-link.sql.ts';
 import { createPortalLink } from '../identity/portal-links.ts';
 import type { RandomBytes } from '../ids.ts';
 import type { DeliverySummary } from '../mail/mail.sql.ts';
@@ -31,6 +32,7 @@ type Input = Readonly<Record<string, unknown>>;
 export function platformActions(deps: ActionDeps): ReadonlyMap<string, RuleAction> {
   return new Map<string, RuleAction>([
     ['portal-link', (tx, context, input, record) => portalLink(deps, tx, context, input, aRecord(record, 'portal-link'))],
+    ['revoke-portal-links', (tx, context, _input, record) => revokeLinks(tx, context, aRecord(record, 'revoke-portal-links'))],
     ['render-document', (tx, context, input, record) => renderDocument(deps, tx, context, input, aRecord(record, 'render-document'))],
     ['freeze-report', (tx, context, input) => freeze(deps, tx, context, input)],
   ]);
@@ -51,6 +53,11 @@ async function portalLink(deps: ActionDeps, tx: Knex.Transaction, context: CallC
     deps.random,
   );
   return { link: `${deps.publicUrl()}/portal/start/${made.secret}`, linkExpiresAt: made.expiresAt };
+}
+
+/** Withdraws all personal links to the record. */
+async function revokeLinks(tx: Knex.Transaction, context: CallContext, record: RuleRecord): Promise<void> {
+  await revokePortalLinksOf(tx, record, context.now);
 }
 
 /** Renders a template to a PDF and keeps file and hash in two fields of the record. */

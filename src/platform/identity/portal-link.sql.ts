@@ -54,3 +54,12 @@ export async function touchPortalLink(tx: Knex, id: string, at: string): Promise
 export async function revokePortalLink(tx: Knex, id: string, at: string): Promise<boolean> {
   return (await run(tx, sql`update ${platformTable(tx, 'portal_link')} set revoked_at = ${at}::timestamptz where id = ${id}::uuid and revoked_at is null`)) > 0;
 }
+
+/** Ends the links to a record that are still open; answers how many. */
+export async function revokePortalLinksOf(tx: Knex.Transaction, record: { readonly object: string; readonly id: string }, at: string): Promise<number> {
+  return run(
+    tx,
+    sql`update ${platformTable(tx, 'portal_link')} set revoked_at = ${at}::timestamptz
+        where object = ${record.object} and record_id = ${record.id}::uuid and revoked_at is null`,
+  );
+}

@@ -130,6 +130,12 @@ export function application(story: Story): void {
     expect(addresses(world().mails())).to.deep.equal(['manager-a@practice.example: Your application APP-000001 is approved']);
   });
 
+  it('R004-15 the portal tells the provider how things stand', async () => {
+    const page = await makeBrowser('Phone').open(story.id('link application A'));
+    expect(page.url).to.match(/\/status$/);
+    expect(page.text).to.contain('Approved');
+  });
+
   it('R004-07 a second application is returned for correction and sent again', async () => {
     const browser = makeBrowser('Tablet');
     const tasks = await browser.open(story.id('link application B'));

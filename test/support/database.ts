@@ -39,11 +39,32 @@ export async function makeTestDatabase(options: { readonly poolSize?: number } =
 
 /** As `makeTestDatabase`, with the shipped metadata applied. Make the Model's store with `EXTENSIONS` of `src/extensions.ts`. */
 export async function makeShippedDatabase(options: { readonly poolSize?: number } = {}): Promise<TestDatabase> {
+  return clone(await shipped(), options.poolSize ?? 10);
+}
+
+/** A state of a database that many tests begin at. */
+export interface PreparedDatabase {
+  readonly clone: (poolSize: number) => Promise<TestDatabase>;
+  /** A further state, filled on top of this one. */
+  readonly further: (name: string, fill: (db: Knex, url: string) => Promise<void>) => Promise<PreparedDatabase>;
+}
+
+/** Fills a shipped database once, for tests that begin at the same state many times. */
+export async function prepareShippedDatabase(name: string, fill: (db: Knex, url: string) => Promise<void>): Promise<PreparedDatabase> {
+  return prepare(name, fill, await shipped());
+}
+
+async function prepare(name: string, fill: (db: Knex, url: string) => Promise<void>, from: string): Promise<PreparedDatabase> {
+  const template = await makeTemplate(name, fill, from);
+  return { clone: (poolSize) => clone(template, poolSize), further: (next, fillNext) => prepare(next, fillNext, template) };
+}
+
+function shipped(): Promise<string> {
   shippedTemplate ??= makeTemplate('shipped', async (db) => {
     await migratePlatform(db);
     await makeModelStore({ db, clock: systemClock, extensions: EXTENSIONS }).apply(loadMetadata(metadataDirectories([])), 'system:test');
   });
-  return clone(await shippedTemplate, options.poolSize ?? 10);
+  return shippedTemplate;
 }
 
 /** A new database with nothing in it, not even the platform's schema. */
@@ -123,12 +144,13 @@ function urlOf(serverUrl: string, database: string): string {
   return url.href;
 }
 
-async function makeTemplate(name: string, fill: (db: Knex) => Promise<void>, from = 'template0'): Promise<string> {
+async function makeTemplate(name: string, fill: (db: Knex, url: string) => Promise<void>, from = 'template0'): Promise<string> {
   const database = prefix + name;
   await withServer((db) => run(db, sql`create database ${ident(database)} template ${ident(from)}`));
-  const db = openTestPool(urlOf(await testServerUrl(), database));
+  const url = urlOf(await testServerUrl(), database);
+  const db = openTestPool(url);
   try {
-    await fill(db);
+    await fill(db, url);
   } finally {
     await db.destroy();
   }

@@ -116,14 +116,23 @@ function planMeasure(source: Source, measure: Measure, parameter: string): Colum
 
 const MOMENTS: ReadonlySet<string> = new Set(['date', 'timestamptz']);
 
-/** Median of the calendar days between two moments of each record, to two places; null without any. */
+/**
+ * Median of the days between two moments of each record, to two places; null without any. Between a day and anything,
+ * calendar days of the plan's zone; between two instants, days of 24 hours.
+ */
 function medianDays(source: Source, until: FieldModel, sinceName: string | undefined, parameter: string): Sql {
   if (sinceName === undefined) throw invalidQuery(`${parameter}/since`, '"medianDays" needs the field that the time runs from.');
   const since = readableField(source, sinceName, `${parameter}/since`);
   for (const field of [since, until]) {
     if (!MOMENTS.has(castOf(field))) throw invalidQuery(`${parameter}/field`, `"${field.name}" is neither a day nor an instant.`);
   }
-  const days = sql`extract(epoch from (${fieldSql(source, until)})::timestamptz - (${fieldSql(source, since)})::timestamptz) / 86400`;
+  const inDays = [since, until].some((field) => castOf(field) === 'date');
+  const zone = source.ctx.model.calendarLookup.planZone;
+  const dayOf = (field: FieldModel): Sql =>
+    castOf(field) === 'date' ? sql`(${fieldSql(source, field)})::date` : sql`((${fieldSql(source, field)})::timestamptz at time zone ${zone}::text)::date`;
+  const days = inDays
+    ? sql`(${dayOf(until)} - ${dayOf(since)})`
+    : sql`extract(epoch from (${fieldSql(source, until)})::timestamptz - (${fieldSql(source, since)})::timestamptz) / 86400`;
   return sql`trim_scale(round((percentile_cont(0.5) within group (order by ${days}))::numeric, 2))`;
 }
 

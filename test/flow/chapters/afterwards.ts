@@ -66,10 +66,10 @@ export function afterwards(story: Story): void {
     expect(rows.map((row) => [row['label'], row['count'], row['medianDays']])).to.deep.equal([
       ['Written to', 5, 0],
       ['Answered', 2, 5],
-      ['Applied', 2, 0],
+      ['Applied', 2, 8],
       ['Credentialed', 1, 4],
-      ['Contracted', 1, 0],
-      ['Active', 1, 0],
+      ['Contracted', 1, 10],
+      ['Active', 1, 17],
     ]);
     for (const row of rows)
       expect(await administrator.find(String(row['object']), String(row['filter'])), String(row['label'])).to.have.length(Number(row['count']));

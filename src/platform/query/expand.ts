@@ -6,7 +6,7 @@ import { ident, ready, rowArrays, rows, sql, type ReadyStatement } from '../sql.
 import { displayName } from './display-name.ts';
 import { invalidQuery, unknownName } from './invalid-query.ts';
 import { readableNameFields, referenceNames, withKeys } from './names.ts';
-import { fillSlots, makeShape, shapeRow, SLOT, valueColumns } from './page.ts';
+import { fillSlots, makeShape, makeNamedShape, SLOT, valueColumns, type FreshRecord } from './page.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { DISPLAY_NAME, fieldSql, openSource, readableNames, selectFields, whereSql, type Source } from './source.ts';
 import type { RecordData } from './types.ts';
@@ -109,7 +109,7 @@ async function readOnes(
 }
 
 interface RecordsPlan {
-  readonly shape: (row: readonly unknown[]) => RecordData;
+  readonly shape: (row: readonly unknown[]) => FreshRecord;
   readonly statement: ReadyStatement;
   readonly values: readonly unknown[];
 }
@@ -128,7 +128,8 @@ async function readRecords(db: Knex, ctx: CallContext, object: string, ids: read
   if (ids.length === 0) return new Map();
   const plan = recordsPlans(ctx, object, (planning) => planRecords(planning, object));
   const found = await rowArrays(db, plan.statement, fillSlots(plan.values, ids));
-  const records = await addNames(db, openSource(ctx, object), found.map(plan.shape));
+  const records = found.map(plan.shape);
+  await addNames(db, openSource(ctx, object), records);
   return new Map(records.map((record) => [record.id, record]));
 }
 
@@ -144,11 +145,8 @@ async function readManys(db: Knex, ctx: CallContext, path: ToManyModel, records:
     db,
     sql`select ${parent} as parent, c.* from unnest(${records.map((record) => record.id)}::uuid[]) as p(id) cross join lateral (${children}) as c order by ${parent}, c.v0`,
   );
-  const shaped = await addNames(
-    db,
-    source,
-    found.map((row) => shapeRow(fields, row)),
-  );
+  const shaped = found.map(makeNamedShape(fields));
+  await addNames(db, source, shaped);
   const byParent = new Map<string, RecordData[]>(records.map((record) => [record.id, []]));
   found.forEach((row, index) => {
     const record = shaped[index];
@@ -158,9 +156,12 @@ async function readManys(db: Knex, ctx: CallContext, path: ToManyModel, records:
 }
 
 /** Puts the display name into each record; the records hold at least the fields that names are made of. */
-export async function addNames(db: Knex, source: Source, records: readonly RecordData[]): Promise<readonly RecordData[]> {
+export async function addNames(db: Knex, source: Source, records: readonly FreshRecord[]): Promise<void> {
   const names = await referenceNames(db, source.ctx, source.object, records);
-  return records.map((record) => ({ [DISPLAY_NAME]: displayName(source.object, record, names), ...record }));
+  for (const record of records) {
+    // A field of the object's own may bear this name; then it stays as it is.
+    if (!(DISPLAY_NAME in record)) record[DISPLAY_NAME] = displayName(source.object, record, names);
+  }
 }
 
 /** Fields to select for an answer: those of the answer, of names and of expansions. */

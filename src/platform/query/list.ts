@@ -13,7 +13,7 @@ import { decodeCursor, encodeCursor, listHash } from './cursor.ts';
 import { addNames, fieldsToRead, planExpand, readExpanded, type Expansion } from './expand.ts';
 import { planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
-import { fillSlots, makeShape, planPage, readPage, runPrepared, SLOT, valueColumns, type PagePlan } from './page.ts';
+import { fillSlots, makeShape, planPage, readPage, runPrepared, SLOT, valueColumns, type FreshRecord, type PagePlan } from './page.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { planSort, type SortKey } from './sort.ts';
 import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
@@ -101,7 +101,7 @@ export interface GetOptions {
 interface GetPlan {
   readonly selection: Selection;
   readonly expansions: readonly Expansion[];
-  readonly shape: (row: readonly unknown[]) => RecordData;
+  readonly shape: (row: readonly unknown[]) => FreshRecord;
   readonly statement: ReadyStatement;
   readonly values: readonly unknown[];
 }
@@ -151,18 +151,21 @@ async function finish(
   objectName: string,
   selection: Selection,
   expansions: readonly Expansion[],
-  records: readonly RecordData[],
+  records: readonly FreshRecord[],
 ): Promise<readonly RecordData[]> {
   if (!selection.withName && expansions.length === 0) return records;
   const source = openSource(ctx, objectName);
   const expanded = expansions.length === 0 ? null : await readExpanded(db, source, expansions, records);
-  const named = selection.withName ? await addNames(db, source, records) : records;
+  if (selection.withName) await addNames(db, source, records);
   const wanted = new Set(selection.fields.map((field) => field.name));
-  const extra = [...source.object.fields.keys()].filter((name) => !wanted.has(name));
-  return named.map((record) => {
-    const kept: Record<string, unknown> & { id: string; version: number } = { ...record, id: record.id, version: record.version };
-    for (const name of extra) if (name in kept) delete kept[name];
-    if (expanded !== null) kept['expanded'] = expanded.get(record.id) ?? {};
-    return kept;
+  const extra = [...source.object.fields.keys()].filter((name) => !wanted.has(name) && records[0] !== undefined && name in records[0]);
+  return records.map((record) => {
+    if (expanded !== null) record['expanded'] = expanded.get(record.id) ?? {};
+    return extra.length === 0 ? record : without(record, extra);
   });
+}
+
+function without(record: FreshRecord, names: readonly string[]): RecordData {
+  const kept = Object.entries(record).filter(([name]) => !names.includes(name));
+  return { ...Object.fromEntries(kept), id: record.id, version: record.version };
 }

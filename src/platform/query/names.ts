@@ -5,7 +5,7 @@ import { isUuid } from '../ids.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
 import { ident, rows, sql } from '../sql.ts';
 import { displayName, nameFields } from './display-name.ts';
-import { shapeRow, valueColumns } from './page.ts';
+import { makeNamedShape, valueColumns } from './page.ts';
 import { openSource, whereSql, type Source } from './source.ts';
 import type { RecordData } from './types.ts';
 
@@ -30,7 +30,7 @@ export async function readNames(db: Knex, ctx: CallContext, objectName: string, 
     db,
     sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${wanted}::uuid[])`])}`,
   );
-  const records = found.map((row) => shapeRow(fields, row));
+  const records = found.map(makeNamedShape(fields));
   const inner = await referenceNames(db, ctx, source.object, records, depth);
   return new Map(records.map((record) => [record.id, displayName(source.object, record, inner)]));
 }

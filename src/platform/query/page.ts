@@ -6,7 +6,6 @@ import type { FieldModel } from '../model/types.ts';
 import { ident, joinSql, keyword, ready, rowArrays, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { planSegments, type Position, type SortKey } from './sort.ts';
 import { fieldSql, whereSql, type Source } from './source.ts';
-import type { RecordData } from './types.ts';
 
 /** Columns of a SELECT, aliased `v0`, `v1`, ... so that no field name can clash with another column. */
 export function valueColumns(source: Source, fields: readonly FieldModel[]): Sql {
@@ -23,14 +22,18 @@ function outColumns(source: Source, field: FieldModel, index: number): readonly 
   return [sql`${value} as ${column}`];
 }
 
-/** The one boundary between a row of the driver and a record as callers see it. */
-export function shapeRow(fields: readonly FieldModel[], row: Readonly<Record<string, unknown>>): RecordData {
-  const columns = fields.flatMap((field, index) => (hasObjectColumn(field) ? [row[`v${index}`], row[`o${index}`]] : [row[`v${index}`]]));
-  return makeShape(fields)(columns);
+/** Makes the function that turns a row with the columns of `valueColumns` by name into a record. */
+export function makeNamedShape(fields: readonly FieldModel[]): (row: Readonly<Record<string, unknown>>) => FreshRecord {
+  const names = fields.flatMap((field, index) => (hasObjectColumn(field) ? [`v${index}`, `o${index}`] : [`v${index}`]));
+  const shape = makeShape(fields);
+  return (row) => shape(names.map((name) => row[name]));
 }
 
-/** Makes the function that turns a row, as an array in the order of `valueColumns`, into a record. */
-export function makeShape(fields: readonly FieldModel[]): (row: readonly unknown[]) => RecordData {
+/** A record that was just made from a row; nobody else holds it yet, so that names and expansions can be put into it. */
+export type FreshRecord = Record<string, unknown> & { id: string; version: number };
+
+/** Makes the boundary between rows of the driver, as arrays in the order of `valueColumns`, and records as callers see them. */
+export function makeShape(fields: readonly FieldModel[]): (row: readonly unknown[]) => FreshRecord {
   let columns = 0;
   const readers = fields.map((field) => {
     const at = columns;
@@ -44,7 +47,7 @@ export function makeShape(fields: readonly FieldModel[]): (row: readonly unknown
     const id = row[idAt];
     const version = row[versionAt];
     if (typeof id !== 'string' || typeof version !== 'number') throw new AppError('internal', 'A record came without id or version.');
-    const record: Record<string, unknown> & { id: string; version: number } = { ...empty, id, version };
+    const record: FreshRecord = { ...empty, id, version };
     for (const { name, at, format, isPointer } of readers) {
       const value = format(row[at]);
       record[name] = isPointer && value !== null ? { object: row[at + 1], id: value } : value;
@@ -64,7 +67,7 @@ function hasObjectColumn(field: FieldModel): boolean {
 }
 
 export interface PageRow {
-  readonly record: RecordData;
+  readonly record: FreshRecord;
   readonly position: Position;
 }
 
@@ -75,7 +78,7 @@ export const SLOT: unique symbol = Symbol('slot');
 export interface PagePlan {
   readonly fields: readonly FieldModel[];
   readonly keys: readonly SortKey[];
-  readonly shape: (row: readonly unknown[]) => RecordData;
+  readonly shape: (row: readonly unknown[]) => FreshRecord;
   readonly segments: readonly { readonly statement: ReadyStatement; readonly values: readonly unknown[] }[];
 }
 

@@ -9,7 +9,7 @@ import { displayName } from './display-name.ts';
 import { escapeLike, matchSql } from './filter.ts';
 import { invalidQuery, unknownName } from './invalid-query.ts';
 import { readableNameFields, referenceNames, withKeys } from './names.ts';
-import { shapeRow, valueColumns } from './page.ts';
+import { makeNamedShape, valueColumns } from './page.ts';
 import { OPEN_CLASS, searchText } from './search-key.ts';
 import { openSource, whereSql, type Source } from './source.ts';
 import type { RecordData, SearchHit } from './types.ts';
@@ -77,7 +77,7 @@ async function describeHits(db: Knex, source: Source, ids: readonly string[], te
     db,
     sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${ids}::uuid[])`])}`,
   );
-  const records = found.map((row) => shapeRow(fields, row));
+  const records = found.map(makeNamedShape(fields));
   const names = await referenceNames(db, source.ctx, source.object, records);
   return records.map((record) => ({
     object: source.object.name,

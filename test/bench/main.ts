@@ -96,11 +96,17 @@ function keyOf(entry: unknown): string {
   return 'number' in entry ? String(entry.number) : '?';
 }
 
+/** Enough requests for the compiler of the JavaScript engine to have done its work. */
+function warmUp(work: Work, requests: readonly HttpRequest[]): readonly HttpRequest[] {
+  const count = work.once ? requests.length : 4_000;
+  return Array.from({ length: count }, (_, index) => requests[index % requests.length] ?? {});
+}
+
 async function runWork(database: BenchDatabase, servers: Servers, work: Work, options: Options): Promise<readonly Row[]> {
   const sides: readonly Side[] = ['ours', ...work.limits];
   const serverOf = (side: Side): ServerProcess => (side === 'ours' ? servers.ours : servers.limit);
   if (!work.once) await compare(servers, work, await work.requests(database, 'ours'), await work.requests(database, 'limit'));
-  for (const side of sides) await measure(serverOf(side), (await work.requests(database, side)).slice(0, work.once ? 500 : 5000), 2, work.once);
+  for (const side of sides) await measure(serverOf(side), warmUp(work, await work.requests(database, side)), options.seconds, true);
   const measured = new Map<Side, Measured[]>(sides.map((side) => [side, []]));
   for (let round = 0; round < options.rounds; round += 1) {
     const turn = round % sides.length;

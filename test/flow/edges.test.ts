@@ -71,4 +71,17 @@ describe('What seldom happens', function () {
     expect(await adam.one('Case', "this.subject == 'A question'")).to.include({ automatic: false, acknowledgedAt: '2026-03-02T15:00:00.000Z' });
     expect(addresses(world.mails())).to.have.length(1);
   });
+
+  it('R000-10 a visit is held and reported by a specialist of provider relations only', async () => {
+    const { relations, recruiting, network } = world.teams;
+    const provider = await write('Provider', { kind: 'create', values: { ...person, npi: '1003000134', name: 'Bea Birch', type: 'pcp', status: 'active' } });
+    const visit = await relations.create('Visit', { provider, channel: 'office', purpose: 'routine', specialist: recruiting.id });
+    const id = String(visit['id']);
+    const refused = await relations.refused('Visit', id, 'hold');
+    expect(refused.status).to.equal(409);
+    expect(refused.body['detail']).to.contain('The specialist is not of provider relations.');
+    expect((await network.refused('Visit', id, 'hold')).status).to.equal(403);
+    await relations.update('Visit', id, { specialist: relations.id });
+    expect(await relations.move('Visit', id, 'hold')).to.include({ status: 'held', specialist: relations.id });
+  });
 });

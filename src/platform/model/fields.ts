@@ -75,6 +75,7 @@ export function userFields(): readonly FieldModel[] {
     own('email', 'E-mail', 'email', { sortColumn: 'email_s', unique: true, indexed: true, searchable: true }),
     own('name', 'Name', 'text', { sortColumn: 'name_s', searchable: true }),
     own('status', 'Status', 'picklist', { values: USER_STATUS }),
+    own('permissionSets', 'Permission sets', 'textList', { column: 'permission_sets' }),
   ];
 }
 

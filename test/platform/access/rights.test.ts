@@ -24,6 +24,13 @@ describe('rights', () => {
     }),
     staffSet('orders', { Order: { read: true } }),
     { name: 'boss', label: 'Boss', audience: 'staff' as const, all: true as const },
+    staffSet('subjects', { Shop: { read: { where: 'ownerId == subject' }, update: { where: 'stage == "open" || ownerId == subject' } } }),
+    {
+      name: 'owners',
+      label: 'Owners',
+      audience: 'portal' as const,
+      objects: { Shop: { read: { where: 'ownerId == user' }, update: { where: 'orders.exists(o, o.ownerId == user)' } } },
+    },
     { name: 'visitor', label: 'Visitor', audience: 'portal' as const, objects: { Shop: { read: { where: 'id == subject' } } }, actions: ['upload'] },
   ];
   let model: Model;
@@ -106,6 +113,17 @@ describe('rights', () => {
     expect(mayRunAction(portal, 'upload')).to.equal(true);
     expect(mayRunAction(portal, 'delete-all')).to.equal(false);
     expect(rightsFor(user(model, ['visitor']), 'Shop').canRead).to.equal(false);
+  });
+
+  it('never lets a rule that names the user or the subject hold for who is neither: null is the owner of nothing', () => {
+    const portal = context(model, { kind: 'portal', permissionSets: ['owners', 'visitor'], subject: { object: 'Shop', id: id(1) }, linkId: id(2) });
+    expect(rightsFor(portal, 'Shop').grants.map((grant) => [grant.set, grant.read.kind, grant.update.kind])).to.deep.equal([
+      ['owners', 'none', 'none'],
+      ['visitor', 'where', 'none'],
+    ]);
+    expect(rightsFor(user(model, ['subjects']), 'Shop').canRead).to.equal(false);
+    expect(rightsFor(user(model, ['subjects']), 'Shop').canUpdate).to.equal(false);
+    expect(rightsFor(user(model, ['own']), 'Shop').readGrants.map((grant) => grant.read.kind)).to.deep.equal(['where']);
   });
 
   it('lets staff read the names of colleagues, nothing else of them, and nobody write them', () => {

@@ -342,6 +342,8 @@ export interface ReportFile {
     readonly since?: string;
     readonly until?: string;
   }[];
+  /** Fields of the stages' object by which each count is also split, and which stage must reach which. */
+  readonly breakdown?: { readonly by: readonly string[]; readonly target?: { readonly stage: string; readonly reachedBy: string } };
 }
 
 /** Everything read from the metadata folder (and packages laid over it), by kind and name. */

@@ -203,5 +203,16 @@ function checkReport(scope: CheckScope, report: ReportFile): void {
       const field = stage[member];
       if (field !== undefined && object.fields.has(field) === false && /^[a-z]\w*$/i.test(field)) fieldAt(scope, object, field, at(`/${member}`));
     }
+    report.breakdown?.by.forEach((field, place) => {
+      fieldAt(scope, object, field, metadataPointer('reports', report.name, `/breakdown/by/${String(place)}`));
+    });
   });
+  const labels = (report.stages ?? []).map((stage) => stage.label);
+  for (const member of ['stage', 'reachedBy'] as const) {
+    const label = report.breakdown?.target?.[member];
+    if (label !== undefined && !labels.includes(label)) {
+      const pointer = metadataPointer('reports', report.name, `/breakdown/target/${member}`);
+      scope.errors.push({ pointer, code: 'unknown', detail: `The report has no stage "${label}". Its stages: ${labels.join(', ')}.` });
+    }
+  }
 }

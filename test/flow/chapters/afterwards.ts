@@ -43,6 +43,31 @@ export function afterwards(story: Story): void {
     expect(again).to.include({ dueOn: '2026-09-24' });
   });
 
+  it('R000-21 the frozen report says for each specialist what was due, held, counted and late, and whether the target was met', async () => {
+    const { administrator, relations } = world().teams;
+    const frozen = asList((await administrator.call('GET', '/reports/weekly-visits/frozen')).body['data']);
+    const groupsOf = (period: string, field: string) => {
+      const body = asJson(frozen.find((entry) => entry['period'] === period)?.['body']);
+      const labels = asList(body['rows']).map((row) => String(row['label']));
+      const breakdown = asList(body['breakdowns']).find((entry) => entry['field'] === field);
+      return asList(breakdown?.['groups']).map((group) => {
+        const counts = Array.isArray(group['counts']) ? group['counts'] : [];
+        return { name: group['name'], met: group['met'], ...Object.fromEntries(labels.slice(0, 4).map((label, index) => [label, counts[index]])) };
+      });
+    };
+    expect(groupsOf('2026-06-29', 'specialist')).to.deep.equal([
+      { name: 'Rosa Relations', met: true, Due: 0, Held: 1, 'Reported and counted': 1, 'Reported too late': 0 },
+    ]);
+    expect(groupsOf('2026-09-21', 'channel')).to.deep.equal([
+      { name: 'Telephone', met: true, Due: 0, Held: 1, 'Reported and counted': 0, 'Reported too late': 1 },
+    ]);
+    expect(groupsOf('2026-09-28', 'specialist')).to.deep.equal([
+      { name: 'Rosa Relations', met: false, Due: 1, Held: 0, 'Reported and counted': 0, 'Reported too late': 0 },
+    ]);
+    expect(groupsOf('2026-09-28', 'providerType').map((group) => group.name)).to.deep.equal(['pcp']);
+    expect(asJson((await administrator.call('GET', `/users/${relations.id}`)).body['data'])).to.include({ name: 'Rosa Relations' });
+  });
+
   it('R004-16 a provider takes part in two networks, by two contracts of different type', async () => {
     const { network, contracting } = world().teams;
     const second = await network.create('Network', { name: 'Pioneer Valley PPO', type: 'ppo', lineOfBusiness: 'commercial' });

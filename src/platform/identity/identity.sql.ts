@@ -177,8 +177,13 @@ export async function revokeTokenById(tx: Knex.Transaction, id: string, userId: 
 
 // ------------------------------------------------------------------ invitations
 
-export async function replaceInvitation(tx: Knex.Transaction, userId: string, secretHash: Uint8Array, expiresAt: string): Promise<void> {
+/** Ends the open invitations of an account. */
+export async function deleteInvitationsOf(tx: Knex.Transaction, userId: string): Promise<void> {
   await run(tx, sql`delete from ${platformTable(tx, 'invitation')} where user_id = ${userId}::uuid and used_at is null`);
+}
+
+export async function replaceInvitation(tx: Knex.Transaction, userId: string, secretHash: Uint8Array, expiresAt: string): Promise<void> {
+  await deleteInvitationsOf(tx, userId);
   await run(
     tx,
     sql`insert into ${platformTable(tx, 'invitation')} (secret_hash, user_id, expires_at) values (${secretHash}, ${userId}::uuid, ${expiresAt}::timestamptz)`,
@@ -198,7 +203,7 @@ export async function invitedUser(db: Knex, secretHash: Uint8Array, now: string)
   const [row] = await rows(
     db,
     sql`select ${USER_COLUMNS} from ${platformTable(db, 'invitation')} i join ${platformTable(db, 'app_user')} u on u.id = i.user_id
-        where i.secret_hash = ${secretHash} and i.used_at is null and i.expires_at > ${now}::timestamptz and u.deleted_at is null`,
+        where i.secret_hash = ${secretHash} and i.used_at is null and i.expires_at > ${now}::timestamptz and u.deleted_at is null and u.status <> 'suspended'`,
   );
   return row === undefined ? null : toUser(row);
 }

@@ -6,6 +6,7 @@ import { newSecret, uuidV7, type RandomBytes } from '../ids.ts';
 import {
   allUsers,
   auditIdentity,
+  deleteInvitationsOf,
   deleteSessionsOf,
   hasActiveHolderOf,
   insertUser,
@@ -95,7 +96,7 @@ export async function addUser(
   return { user: account, invitation: passwordHash === null ? await invite(tx, context, account.id) : null };
 }
 
-/** Changes name, status or permission sets; ends the sessions of a suspended account. Writes. @throws AppError not_found, conflict_version, validation_failed */
+/** Changes name, status or permission sets; ends the sessions and open invitations of a suspended account. Writes. @throws AppError not_found, conflict_version, validation_failed */
 export async function changeUser(
   tx: Knex.Transaction,
   context: IdentityContext,
@@ -112,7 +113,10 @@ export async function changeUser(
   if (!(await updateUser(tx, id, version, change, now, by))) {
     throw new AppError('conflict_version', `Somebody changed this user since version ${String(version)}.`, { extra: { current } });
   }
-  if (change.status === 'suspended') await deleteSessionsOf(tx, id);
+  if (change.status === 'suspended') {
+    await deleteSessionsOf(tx, id);
+    await deleteInvitationsOf(tx, id);
+  }
   await auditIdentity(tx, { at: now, actor: by, action: 'user-changed', userId: id });
   const changed = await userById(tx, id);
   if (changed === null) throw new AppError('not_found', 'There is no such user.');
@@ -127,8 +131,11 @@ function translateUnique(error: unknown): never {
   });
 }
 
-/** Makes a new invitation for an account; earlier open ones end. Answers its secret. Writes. */
+/** Makes a new invitation for an account; earlier open ones end. Answers its secret. Writes. @throws AppError conflict_state for a suspended account */
 export async function invite(tx: Knex.Transaction, context: IdentityContext, userId: string): Promise<string> {
+  if ((await userById(tx, userId))?.status === 'suspended') {
+    throw new AppError('conflict_state', 'This account is suspended. Make it active before you invite its owner.');
+  }
   const secret = newSecret(context.random);
   const expiresAt = new Date(context.clock.nowMs() + INVITATION_DAYS * DAY_MS).toISOString();
   await replaceInvitation(tx, userId, hashSecret(secret), expiresAt);
@@ -151,7 +158,8 @@ export async function acceptInvitation(
 ): Promise<UserAccount> {
   const now: Instant = context.clock.now();
   const invitation = await lockInvitation(tx, hashSecret(secret));
-  if (invitation === null || invitation.expiresAt <= now) {
+  const invited = invitation === null ? null : await userById(tx, invitation.userId);
+  if (invitation === null || invited === null || invited.status === 'suspended' || invitation.expiresAt <= now) {
     throw new AppError('not_found', 'This invitation is not known, was used, or has expired. Ask an administrator for a new one.');
   }
   const passwordHash = await hashPassword(answer.password);
@@ -160,6 +168,8 @@ export async function acceptInvitation(
   checkUser({ ...email, ...name }, new Set());
   await updateUser(tx, invitation.userId, null, { ...email, ...name, passwordHash, status: 'active' }, now, invitation.userId).catch(translateUnique);
   await useInvitation(tx, hashSecret(secret), now);
+  // Whoever was signed in with the old password is not the one who holds the invitation.
+  await deleteSessionsOf(tx, invitation.userId);
   await auditIdentity(tx, { at: now, actor: invitation.userId, action: 'invitation-accepted', userId: invitation.userId });
   const user = await userById(tx, invitation.userId);
   if (user === null) throw new AppError('not_found', 'The account of this invitation is gone.');
@@ -172,8 +182,12 @@ export async function acceptInvitation(
  */
 export async function inviteFirstAdministrator(tx: Knex.Transaction, context: IdentityContext, email: string): Promise<string | null> {
   if (await hasActiveHolderOf(tx, ADMINISTRATOR)) return null;
-  const invited = (await userByEmail(tx, email))?.id;
-  if (invited !== undefined) return invite(tx, context, invited);
+  const invited = await userByEmail(tx, email);
+  if (invited !== null) {
+    // Nobody else could make this account active again.
+    if (invited.status === 'suspended') await updateUser(tx, invited.id, null, { status: 'invited' }, context.clock.now(), 'system:setup');
+    return invite(tx, context, invited.id);
+  }
   const added = await addUser(tx, context, { email, name: 'Administrator', permissionSets: [ADMINISTRATOR] }, new Set([ADMINISTRATOR]), 'system:setup');
   return added.invitation;
 }

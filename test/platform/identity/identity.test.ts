@@ -3,7 +3,7 @@ import { makeVirtualClock, type VirtualClock } from '../../../src/platform/clock
 import { inTransaction } from '../../../src/platform/db.ts';
 import { isAppError, type ErrorCode } from '../../../src/platform/errors.ts';
 import { makeSignIn, type SignIn } from '../../../src/platform/identity/sign-in.ts';
-import { acceptInvitation, addUser, changeUser, inviteFirstAdministrator, readInvitation, userById } from '../../../src/platform/identity/users.ts';
+import { acceptInvitation, addUser, changeUser, invite, inviteFirstAdministrator, readInvitation, userById } from '../../../src/platform/identity/users.ts';
 import { rows, sql } from '../../../src/platform/sql.ts';
 import { makeTestDatabase, type TestDatabase } from '../../support/database.ts';
 
@@ -123,6 +123,24 @@ describe('identity', () => {
     expect((await refusal(accept())).code).to.equal('not_found');
     expect(await tryPassword(PASSWORD, 'grace@plan.example')).to.have.property('secret');
     expect(await inTransaction(database.db, (tx) => inviteFirstAdministrator(tx, { clock }, email))).to.equal(null);
+  });
+
+  it('an invitation does not bring a suspended account back', async () => {
+    const added = await inTransaction(database.db, (tx) => addUser(tx, { clock }, { email: 'bo@plan.example', name: 'Bo', permissionSets: [] }, SETS, 'test'));
+    const secret = added.invitation ?? '';
+    await inTransaction(database.db, (tx) => changeUser(tx, { clock }, added.user.id, 1, { status: 'suspended' }, SETS, 'test'));
+    expect((await refusal(readInvitation(database.db, clock, secret))).code).to.equal('not_found');
+    expect((await refusal(inTransaction(database.db, (tx) => acceptInvitation(tx, { clock }, secret, { password: PASSWORD })))).code).to.equal('not_found');
+    expect((await refusal(inTransaction(database.db, (tx) => invite(tx, { clock }, added.user.id)))).code).to.equal('conflict_state');
+    expect((await userById(database.db, added.user.id))?.status).to.equal('suspended');
+  });
+
+  it('a new password by invitation ends the sessions that the old one opened', async () => {
+    const session = await signIn.withPassword(database.db, 'ada@plan.example', PASSWORD, null);
+    const secret = await inTransaction(database.db, (tx) => invite(tx, { clock }, userId));
+    await inTransaction(database.db, (tx) => acceptInvitation(tx, { clock }, secret, { password: 'another long password' }));
+    expect(await signIn.bySession(database.db, session.secret)).to.equal(null);
+    expect((await refusal(tryPassword(PASSWORD))).code).to.equal('unauthenticated');
   });
 
   it('refuses a short password, a bad address, an unknown set, a second account, a stale change', async () => {

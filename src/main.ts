@@ -110,7 +110,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       planPhone: config.planPhone,
     },
   });
-  const told = { engine, context: () => systemContext() };
+  const told = { engine, log, context: () => systemContext() };
   const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onBounce: makeDeliveryTransition(told, 'bounce') });
   const unsubscribe = makeUnsubscribe({ clock, onUnsubscribe: makeDeliveryTransition(told, 'unsubscribe') });
   const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });

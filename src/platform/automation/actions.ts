@@ -9,6 +9,7 @@ import type { FileStore } from '../files/types.ts';
 import { revokePortalLinksOf } from '../identity/portal-link.sql.ts';
 import { createPortalLink } from '../identity/portal-links.ts';
 import type { RandomBytes } from '../ids.ts';
+import type { Log } from '../log.ts';
 import type { DeliverySummary } from '../mail/mail.sql.ts';
 import type { Reader } from '../query/reader.ts';
 import type { RecordEngine } from '../record/types.ts';
@@ -82,10 +83,11 @@ async function freeze(deps: ActionDeps, tx: Knex.Transaction, context: CallConte
 
 /**
  * What happened to a mail, told to the record that it was about: if its path has a transition of this name that begins
- * where the record stands, it is taken.
+ * where the record stands, it is taken. A record that cannot take it (a guard, a check that came later) keeps its state and
+ * the log says so: what happened to the mail stands all the same, and an address that was to be left alone is left alone.
  */
 export function makeDeliveryTransition(
-  deps: { readonly engine: RecordEngine; readonly context: (db: Knex) => Promise<CallContext> },
+  deps: { readonly engine: RecordEngine; readonly context: (db: Knex) => Promise<CallContext>; readonly log: Log },
   transition: 'bounce' | 'unsubscribe',
 ) {
   return async (tx: Knex.Transaction, delivery: DeliverySummary): Promise<void> => {
@@ -97,7 +99,12 @@ export function makeDeliveryTransition(
     const row = (await loadRows(tx, context.model, object.name, [delivery.about.id])).get(delivery.about.id);
     const state = row?.[object.path.field];
     if (typeof state !== 'string' || !found.from.includes(state)) return;
-    await deps.engine.write(tx, context, object.name, [{ kind: 'transition', id: delivery.about.id, transition }], { asSystem: true });
+    const item = { kind: 'transition', id: delivery.about.id, transition } as const;
+    for (const outcome of await deps.engine.write(tx, context, object.name, [item], { mode: 'each', asSystem: true })) {
+      if (outcome.ok) continue;
+      const rules = outcome.errors.map((entry) => entry.rule ?? entry.code);
+      deps.log.warn({ object: object.name, record: item.id, transition, code: outcome.code, rules }, 'A record could not be told what became of its mail.');
+    }
   };
 }
 

@@ -1,5 +1,5 @@
-import express, { Router, type Request, type Response } from 'express';
-import { rightsFor } from '../../platform/access/rights.ts';
+import express, { Router, type Request, type RequestHandler, type Response } from 'express';
+import { readRights, rightsFor } from '../../platform/access/rights.ts';
 import { inTransaction } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
 import type { FileStore } from '../../platform/files/types.ts';
@@ -17,6 +17,12 @@ export interface FileRouteDeps extends CallDeps {
 
 const rawBody = express.raw({ limit: '20mb', type: () => true });
 
+/** Before the body is read: nobody unknown makes us hold their files. */
+const signedIn: RequestHandler = (request, _response, next) => {
+  callerOf(request);
+  next();
+};
+
 /**
  * Files have no rights of their own: one is read through a record that holds it in a field which the caller may read.
  * `POST /files?name=licence.pdf` takes the bytes; the id is then written into a record like any value.
@@ -25,6 +31,7 @@ export function fileRoutes(deps: FileRouteDeps): Router {
   const router = Router({ caseSensitive: true });
   router.post(
     '/files',
+    signedIn,
     rawBody,
     handle(deps, async ({ request, db, context }) => {
       const name = onlyParameters(request, ['name']).get('name') ?? '';
@@ -48,10 +55,11 @@ function isWriter(rights: { readonly canCreate: boolean; readonly canUpdate: boo
 async function download(deps: FileRouteDeps, request: Request, response: Response): Promise<void> {
   const context = await makeContext(deps, principalOf(callerOf(request)), requestIdOf(request));
   const [object, id, field] = [param(request, 'object'), param(request, 'id'), param(request, 'field')];
-  const record = await deps.reader.get(deps.db, context, object, id, { fields: [field] });
-  const fileId = record[field];
-  const stored =
-    typeof fileId === 'string' && context.model.objects.get(object)?.fields.get(field)?.kind === 'file' ? await deps.files.stat(deps.db, fileId) : null;
+  const rights = readRights(context, object);
+  const isFile = rights.readable.has(field) && rights.object.fields.get(field)?.kind === 'file';
+  const record = await deps.reader.get(deps.db, context, object, id, { fields: isFile ? [field] : [] });
+  const fileId = isFile ? record[field] : null;
+  const stored = typeof fileId === 'string' ? await deps.files.stat(deps.db, fileId) : null;
   if (stored === null) throw new AppError('not_found', `This ${object} holds no file in "${field}".`);
   const bytes = await deps.files.read(deps.db, stored.id);
   // Always a download and never sniffed: an uploaded page must not run as one of ours.

@@ -1,6 +1,7 @@
 import { listReports } from '../../platform/analytics/reports.ts';
 import { mayDoEverything, mayRunAction, rightsFor } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
+import { mayFill } from '../../platform/forms/asked.ts';
 import { FORM_BODIES } from './forms.ts';
 import { camel, dataOf, IF_MATCH, inPath, inQuery, list, ONCE, operation, RECORD_ID, type Json } from './openapi-parts.ts';
 import { ACCEPT_BODY, SIGN_IN_BODY, TOKEN_BODY } from './sessions.ts';
@@ -19,7 +20,14 @@ export function generalPaths(context: CallContext, sendsMail: boolean): Json {
     },
     '/api/v1/users/{id}': {
       get: operation({ id: 'getAccount', summary: 'One account', tag, parameters: [RECORD_ID], answer: user }),
-      patch: operation({ id: 'changeAccount', summary: 'Change an account', tag, parameters: [RECORD_ID, IF_MATCH], body: USER_CHANGE_BODY.schema, answer: user }),
+      patch: operation({
+        id: 'changeAccount',
+        summary: 'Change an account',
+        tag,
+        parameters: [RECORD_ID, IF_MATCH],
+        body: USER_CHANGE_BODY.schema,
+        answer: user,
+      }),
     },
     '/api/v1/users/{id}/invitation': {
       post: operation({ id: 'inviteAccount', summary: 'A new invitation', tag, parameters: [RECORD_ID], status: 201, answer: user }),
@@ -90,13 +98,21 @@ function reportPaths(context: CallContext, sendsMail: boolean): Json {
       }),
     },
   };
+  const mayReadFrozen = mayDoEverything(context) || mayRunAction(context, 'frozen-reports');
   return {
     '/api/v1/reports': { get: operation({ id: 'listReports', summary: 'Reports that you may see', tag, answer: list(anything) }) },
     ...Object.fromEntries(
-      listReports(context).map((report) => [
-        `/api/v1/reports/${report.name}`,
-        { get: operation({ id: `report${camel(report.name)}`, summary: report.label, tag, answer: dataOf(anything) }) },
-      ]),
+      listReports(context).flatMap(({ name, label }) => {
+        const path = `/api/v1/reports/${name}`;
+        const report = { get: operation({ id: `report${camel(name)}`, summary: label, tag, answer: dataOf(anything) }) };
+        const frozen = { get: operation({ id: `frozen${camel(name)}`, summary: `${label}, as it was published`, tag, answer: list(anything) }) };
+        return mayReadFrozen
+          ? [
+              [path, report],
+              [`${path}/frozen`, frozen],
+            ]
+          : [[path, report]];
+      }),
     ),
     ...(mayRunAction(context, 'explain') ? explaining : {}),
     ...(!sendsMail && mayDoEverything(context) ? mail : {}),
@@ -115,17 +131,11 @@ function formPaths(context: CallContext): Json {
       if (form.signing !== undefined) {
         const path = `/api/v1/forms/${form.name}/signing/{record}`;
         const read = operation({ id: `signing${name}`, summary: `${form.title}: the document and who signed`, tag, parameters: [record], answer });
-        return [
-          shown,
-          [
-            path,
-            {
-              get: read,
-              post: operation({ id: `sign${name}`, summary: `Sign: ${form.title}`, tag, parameters: [record], body: FORM_BODIES.sign.schema, answer }),
-            },
-          ],
-        ];
+        const sign = operation({ id: `sign${name}`, summary: `Sign: ${form.title}`, tag, parameters: [record], body: FORM_BODIES.sign.schema, answer });
+        const maySign = rightsFor(context, form.object).transitions.has(form.signing.transitions.staff ?? '');
+        return [shown, [path, maySign ? { get: read, post: sign } : { get: read }]];
       }
+      if (!mayFill(context, form, 'fill')) return [shown];
       const base = `/api/v1/submissions/${form.name}/{record}`;
       return [
         shown,
@@ -143,19 +153,23 @@ function formPaths(context: CallContext): Json {
             }),
           },
         ],
-        [
-          `${base}/submit`,
-          {
-            post: operation({
-              id: `submit${name}`,
-              summary: `Send ${form.title}; everything is checked`,
-              tag,
-              parameters: [record, ONCE],
-              body: FORM_BODIES.submit.schema,
-              answer,
-            }),
-          },
-        ],
+        ...(mayFill(context, form, 'submit')
+          ? [
+              [
+                `${base}/submit`,
+                {
+                  post: operation({
+                    id: `submit${name}`,
+                    summary: `Send ${form.title}; everything is checked`,
+                    tag,
+                    parameters: [record, ONCE],
+                    body: FORM_BODIES.submit.schema,
+                    answer,
+                  }),
+                },
+              ] as const,
+            ]
+          : []),
       ];
     }),
   );

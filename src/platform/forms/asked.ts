@@ -86,12 +86,26 @@ export async function requireFillable(db: Knex, context: CallContext, formName: 
   if (context.principal.kind !== 'user' || mayDoEverything(context)) return;
   const rights = (await readRowRights(db, context, object.name, [recordId])).get(recordId);
   const asked = askedBy(form);
-  const own = [...asked.fields, ...(form.attestation === undefined ? [] : [form.attestation.nameField, form.attestation.atField])];
-  const isOpen = rights?.canUpdate === true && own.every((name) => rights.readable.has(name) && rights.writable.has(name));
+  const isOpen = rights?.canUpdate === true && ownFields(form, asked).every((name) => rights.readable.has(name) && rights.writable.has(name));
   if (!isOpen || !mayWriteRelated(context, form, asked))
     throw new AppError('forbidden', `You may not fill in "${form.title}" for this ${object.label}: it asks for more than you may read and change there.`);
   if (act === 'submit' && form.submit !== undefined && rights?.transitions.has(form.submit) !== true)
     throw new AppError('forbidden', `You may not send "${form.title}" for this ${object.label}.`);
+}
+
+/** Whether there may be records for which the caller may fill in the form, as far as that can be said without one. */
+export function mayFill(context: CallContext, form: FormFile, act: 'fill' | 'submit'): boolean {
+  if (form.signing !== undefined) return false;
+  if (mayDoEverything(context)) return true;
+  const rights = rightsFor(context, form.object);
+  const asked = askedBy(form);
+  const isOpen = rights.canUpdate && ownFields(form, asked).every((name) => rights.readable.has(name) && rights.writable.has(name));
+  const maySend = act === 'fill' || form.submit === undefined || rights.transitions.has(form.submit);
+  return isOpen && maySend && mayWriteRelated(context, form, asked);
+}
+
+function ownFields({ attestation }: FormFile, asked: Asked): readonly string[] {
+  return [...asked.fields, ...(attestation === undefined ? [] : [attestation.nameField, attestation.atField])];
 }
 
 function mayWriteRelated(context: CallContext, form: FormFile, asked: Asked): boolean {

@@ -8,6 +8,7 @@ import { isSandbox } from '../../platform/mail/mail.sql.ts';
 import { makeLog } from '../../platform/log.ts';
 import { copySchema, dropSchema, schemasNamed } from '../../platform/schema/copy.sql.ts';
 import { makeApp, type App } from '../../main.ts';
+import { checkVisits, peopleNetwork, type VisitFindings } from '../../network/synthetic/network.ts';
 import { JSON_OPTION, UsageError, type Call, type Command } from '../command.ts';
 import { withApp } from '../open-app.ts';
 import { printJson, printTable } from '../print.ts';
@@ -82,6 +83,7 @@ export const SANDBOX_COMMANDS: readonly Command[] = [
       from: { value: 'DAY', help: 'Where the clock starts.' },
       to: { value: 'DAY', help: 'Where it stops.' },
       seed: { value: 'N', help: 'Of the randomness: the same seed gives the same log (default 1).' },
+      providers: { value: 'N', help: 'Add so many invented active providers, and staff who visit everybody as planned.' },
       keep: { value: 'NAME', help: 'Keep the copy as a sandbox of this name.' },
       json: JSON_OPTION,
     },
@@ -114,6 +116,8 @@ async function simulateCommand(call: Call, app: App): Promise<void> {
   const [from, to, seed, keep] = [call.option('from'), call.option('to'), call.option('seed') ?? '1', call.option('keep')];
   if (from === null || to === null) throw new UsageError('Say from when to when: --from 2027-01-01 --to 2029-01-01.');
   if (!/^\d{1,9}$/.test(seed)) throw new UsageError('--seed is a whole number.');
+  const providers = call.option('providers');
+  if (providers !== null && !/^\d{1,5}$/.test(providers)) throw new UsageError('--providers is a whole number.');
   const schema = sandboxSchema(app, keep ?? `sim_${randomBytes(4).toString('hex')}`);
   const started = performance.now();
   call.io.say('Copying ...');
@@ -122,7 +126,7 @@ async function simulateCommand(call: Call, app: App): Promise<void> {
     const result = await inSchema(app, schema, async (db) => {
       const opened: App[] = [];
       try {
-        return await simulate({
+        const simulated = await simulate({
           db,
           from: instantOf(from),
           to: instantOf(to),
@@ -130,10 +134,12 @@ async function simulateCommand(call: Call, app: App): Promise<void> {
           wire: (clock, random) => {
             const copy = makeApp({ ...app.config, schema, smtpUrl: null, smtpListenPort: null }, { db, clock, random, log: makeLog('warn') });
             opened.push(copy);
-            return copy.worker;
+            return providers === null ? copy.worker : peopleNetwork(copy, random, Number(providers));
           },
           ...(call.io.isTerminal ? { afterMoment: (_db: Knex, now: string) => progress(call, now) } : {}),
         });
+        const [copy] = opened;
+        return { ...simulated, ...(providers === null || copy === undefined ? {} : { visits: await visitsOf(copy) }) };
       } finally {
         for (const copy of opened) await copy.stop();
       }
@@ -142,6 +148,7 @@ async function simulateCommand(call: Call, app: App): Promise<void> {
     if (call.isSet('json')) printJson(call.io, answer);
     else {
       printTable(call.io, Object.keys(result.counts), [Object.values(result.counts)]);
+      if (result.visits !== undefined) call.io.out(describeVisits(result.visits));
       call.io.out(`${String(result.moments)} moments, ${String(result.lines)} log lines, ${String(answer.seconds)} s, log ${result.hash}\n`);
     }
   } finally {
@@ -154,4 +161,14 @@ function progress(call: Call, now: string): Promise<void> {
   if (now.slice(0, 7) !== lastShown) call.io.say(now.slice(0, 7));
   lastShown = now.slice(0, 7);
   return delay(0);
+}
+
+async function visitsOf(copy: App): Promise<VisitFindings> {
+  return checkVisits(copy.db, await copy.contextFor({ kind: 'system', name: 'simulate' }, { kind: 'command', name: 'simulate' }), copy.reader);
+}
+
+function describeVisits({ scheduled, counted, gaps }: VisitFindings): string {
+  const [worst] = gaps;
+  const found = worst === undefined ? 'no gap above policy' : `${String(gaps.length)} gaps above policy, the first: NPI ${worst.npi}, due ${worst.dueOn}`;
+  return `${String(scheduled)} providers on a visit schedule, ${String(counted)} counted visits, ${found}\n`;
 }

@@ -33,6 +33,8 @@ export interface Answer {
   readonly body?: unknown;
   readonly version?: number;
   readonly location?: string;
+  /** The body holds a secret that is shown once: it is not kept for a repeated request. */
+  readonly isSecret?: boolean;
 }
 
 /** The context of a call at this moment; reads the current Model. */
@@ -59,15 +61,18 @@ export function handle(deps: CallDeps, work: (call: Call) => Promise<Answer>): R
 async function once(db: Knex, request: Request, context: CallContext, key: string, work: (call: Call) => Promise<Answer>): Promise<KeptAnswer> {
   if (!/^[\x21-\x7e]{1,255}$/.test(key)) throw new AppError('bad_request', 'An Idempotency-Key has 1 to 255 visible ASCII characters.');
   const actor = actorOf(context.principal);
+  const sent: unknown = request.body;
   const hash = createHash('sha256')
-    .update(`${request.method} ${request.originalUrl}\n${JSON.stringify(request.body ?? null)}`)
+    .update(`${request.method} ${request.originalUrl}\n`)
+    .update(Buffer.isBuffer(sent) ? sent : JSON.stringify(sent ?? null))
     .digest('hex');
   return inTransaction(db, async (tx) => {
     const before = await takeKey(tx, actor, key, hash, context.now);
     if (before !== null) return { ...before, headers: { ...before.headers, 'Idempotent-Replayed': 'true' } };
-    const answer = keep(await work({ request, db: tx, context }));
-    await keepAnswer(tx, actor, key, answer);
-    return answer;
+    const answer = await work({ request, db: tx, context });
+    const kept = keep(answer);
+    await keepAnswer(tx, actor, key, answer.isSecret === true ? null : kept);
+    return kept;
   });
 }
 

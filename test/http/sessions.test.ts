@@ -1,4 +1,6 @@
+import { request } from 'node:http';
 import { expect } from 'chai';
+import { rows, sql } from '../../src/platform/sql.ts';
 import { at, clientOf, startTestApp, type Answer, type TestApp } from '../support/app.ts';
 
 const FILLED = { type: 'hmo', lineOfBusiness: 'commercial' };
@@ -103,6 +105,42 @@ describe('sessions over HTTP', () => {
     const unknown = await admin('POST', '/api/v1/users', { email: 'x@plan.example', name: 'X', permissionSets: ['nope'] });
     expect([unknown.status, at(unknown.body, 'errors.0.pointer')]).to.deep.equal([422, '/permissionSets/0']);
     expect((await admin('POST', '/api/v1/users', { email: 'new@plan.example', name: 'X', permissionSets: [] })).status).to.equal(409);
+  });
+
+  it('a secret that is shown once is not kept for a repeated request, which is not done twice either', async () => {
+    const admin = await test.caller('administrator');
+    for (const [path, body, secret] of [
+      ['/api/v1/tokens', { name: 'twice' }, 'data.token'],
+      ['/api/v1/users', { email: 'twice@plan.example', name: 'Twice', permissionSets: [] }, 'data.invitation'],
+    ] as const) {
+      const send = (): Promise<Answer> => admin('POST', path, body, { 'idempotency-key': `key ${path}`.replace(' ', '-') });
+      const first = await send();
+      expect(first.status, first.text).to.equal(201);
+      const [shown] = String(at(first.body, secret)).split('/').slice(-1);
+      expect(shown).to.match(/^[\w-]{40,}$/);
+      const again = await send();
+      expect([again.status, at(again.body, 'code')]).to.deep.equal([409, 'conflict_state']);
+      const kept = JSON.stringify(await rows(test.app.db, sql`select * from credenza.idempotency_key`));
+      expect(kept).to.contain(path).and.not.to.contain(shown);
+    }
+    expect(await rows(test.app.db, sql`select 1 from credenza.api_token where name = 'twice'`)).to.have.length(1);
+  });
+
+  it('bodies of files are not read for somebody unknown', async () => {
+    const large = 'x'.repeat(21 * 1024 * 1024);
+    const admin = await test.caller('administrator');
+    const headers = { 'content-type': 'text/plain' };
+    expect((await admin('POST', '/api/v1/files?name=a.txt', large, headers)).status).to.equal(413);
+    expect((await test.guest('POST', '/api/v1/files?name=a.txt', 'x', headers)).status).to.equal(401);
+    const answered = await new Promise<number | undefined>((resolve, reject) => {
+      const sending = request(`${test.url}/api/v1/files?name=a.txt`, { method: 'POST', headers: { ...headers, 'content-length': 20_000_000 } }, (answer) => {
+        resolve(answer.statusCode);
+        sending.destroy();
+      });
+      sending.on('error', reject);
+      sending.write('only a part of it');
+    });
+    expect(answered).to.equal(401);
   });
 
   it('captured mail is for administrators', async () => {

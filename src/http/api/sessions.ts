@@ -73,7 +73,7 @@ export function sessionRoutes(deps: SessionRouteDeps): Router {
     handle(deps, async ({ request, db: handle }) => {
       const { name, expiresAt } = readBody(request, TOKEN_BODY);
       const userId = callerOf(request).user.id;
-      return { status: 201, body: { data: await inTransaction(handle, (tx) => signIn.createToken(tx, userId, name, expiresAt ?? null)) } };
+      return { status: 201, body: { data: await inTransaction(handle, (tx) => signIn.createToken(tx, userId, name, expiresAt ?? null)) }, isSecret: true };
     }),
   );
   router.delete(

@@ -66,7 +66,13 @@ export function userRoutes(deps: UserRouteDeps): Router {
       requireOwnSets(context, wanted.permissionSets);
       const added = await inTransaction(db, (tx) => addUser(tx, identity, wanted, knownSets(context), actorOf(context.principal)));
       const link = added.invitation === null ? {} : { invitation: `${deps.publicUrl()}/invitation/${added.invitation}` };
-      return { status: 201, body: { data: { ...added.user, ...link } }, version: 1, location: `/api/v1/users/${added.user.id}` };
+      return {
+        status: 201,
+        body: { data: { ...added.user, ...link } },
+        version: 1,
+        location: `/api/v1/users/${added.user.id}`,
+        isSecret: added.invitation !== null,
+      };
     }),
   );
   router.patch(
@@ -89,7 +95,7 @@ export function userRoutes(deps: UserRouteDeps): Router {
       const user = await found(call);
       requireOwnSets(call.context, user.permissionSets);
       const secret = await inTransaction(call.db, (tx) => invite(tx, identity, user.id));
-      return { status: 201, body: { data: { invitation: `${deps.publicUrl()}/invitation/${secret}` } } };
+      return { status: 201, body: { data: { invitation: `${deps.publicUrl()}/invitation/${secret}` } }, isSecret: true };
     }),
   );
   return router;

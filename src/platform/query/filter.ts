@@ -4,7 +4,7 @@ import { openSearchFields } from '../access/search-fields.ts';
 import { AppError, isAppError } from '../errors.ts';
 import { checkExpression } from '../expression/check.ts';
 import { compileFilterSql } from '../expression/to-sql.sql.ts';
-import type { TypedExpression } from '../expression/types.ts';
+import type { ExprType, TypedExpression } from '../expression/types.ts';
 import { suggestion } from '../metadata/suggest.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel, Model } from '../model/types.ts';
@@ -61,7 +61,7 @@ function checkFilter(source: Source, text: string): TypedExpression {
 function check(source: Source, text: string): TypedExpression {
   try {
     // Checked against what the caller can see: a hidden name is an unknown name, suggestions included.
-    return checkExpression(text, source.schema, { object: source.object.name, variables: ROW_RULE_VARIABLES });
+    return checkExpression(text, source.schema, { object: source.object.name, variables: variablesFor(source) });
   } catch (error) {
     if (!isAppError(error, 'invalid_expression')) throw error;
     const errors = error.errors.map((detail) => ({ ...detail, pointer: `/filter${detail.pointer}`, code: 'invalid_query' }));
@@ -139,4 +139,9 @@ export function matchSql(text: string, alias: string): Sql {
 /** Text for LIKE in which no character is a wildcard. */
 export function escapeLike(text: string): string {
   return text.replace(/[\\%_]/g, (character) => `\\${character}`);
+}
+
+/** The caller's names, but for those that are fields of the object: who filters by a field means the field. */
+function variablesFor(source: Source): Readonly<Record<string, ExprType>> {
+  return Object.fromEntries(Object.entries(ROW_RULE_VARIABLES).filter(([name]) => !source.object.fields.has(name)));
 }

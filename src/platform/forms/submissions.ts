@@ -69,6 +69,12 @@ function isEditable(context: CallContext, formName: string, record: Row): boolea
   return compileJs(context.model.expression(form.editableWhen, form.object), context.model.expressions)(record, evaluation(context)) === true;
 }
 
+/** True when a form that was sent may be filled in anew: sending it moved the record on, and the record came back. */
+function maySendAgain(context: CallContext, formName: string, record: Row): boolean {
+  const { form } = formOf(context.model, formName);
+  return form.submit !== undefined && form.editableWhen !== undefined && isEditable(context, formName, record);
+}
+
 async function prefill(deps: FormsDeps, db: Knex, context: CallContext, formName: string, record: Row): Promise<DraftData> {
   const { object } = formOf(context.model, formName);
   const wanted = askedBy(formOf(context.model, formName).form);
@@ -107,7 +113,7 @@ async function load(deps: FormsDeps, db: Knex, context: CallContext, form: strin
   const { object } = formOf(context.model, form);
   const record = await deps.reader.get(db, context, object.name, recordId, {});
   const found = await findSubmission(db, form, recordId);
-  const reopened = found?.state === 'submitted' && isEditable(context, form, record);
+  const reopened = found?.state === 'submitted' && maySendAgain(context, form, record);
   if (found !== null && !reopened) return assemble(context, found, record);
   // A returned form begins anew from the record, whose rows were made by the first submission; its documents are there already.
   const data = { ...(await prefill(deps, db, context, form, record)), documents: found?.data.documents ?? {} };
@@ -195,6 +201,10 @@ async function writeForm(deps: FormsDeps, tx: Knex.Transaction, context: CallCon
     const values = valuesOf(reader, page);
     Object.assign(fields, values.fields);
     Object.assign(repeats, values.repeats);
+  }
+  // What earlier answers made the form ask for, and these do not, was answered for nothing: it goes.
+  for (const name of askedBy(form).fields) {
+    if (!(name in fields) && (opened.record[name] ?? null) !== null && object.fields.get(name)?.required === false) fields[name] = null;
   }
   if (form.attestation !== undefined) {
     fields[form.attestation.nameField] = attestation;
@@ -309,7 +319,8 @@ export function makeForms(deps: FormsDeps): Forms {
         const locked = await findSubmission(tx, form, recordId, true);
         const opened = await open(deps, tx, context, form, recordId);
         await requireFillable(tx, context, form, recordId, 'submit');
-        if (locked === null || !opened.editable) throw new AppError('conflict_state', 'This form was sent already.');
+        // A form that was sent is read over before it is sent again: a page from before the first time does not send it.
+        if (locked === null || locked.id !== opened.submission.id || !opened.editable) throw new AppError('conflict_state', 'This form was sent already.');
         const errors = [...opened.errors];
         if (opened.reader.form.attestation !== undefined && attestation.trim() === '') {
           errors.push({ page: '', name: 'attestation', label: 'Your full name', message: 'Enter your full name to confirm your answers' });

@@ -147,7 +147,7 @@ export async function recoverAbandoned(db: Knex, now: string): Promise<{ readonl
     sql`update ${platformTable(db, 'mail_delivery')} set
           state = case when class = 'campaign' then 'unknown' else 'queued' end, lease_until = null, next_attempt_at = ${now}::timestamptz,
           last_error = case when class = 'campaign' then 'The process ended while this mail was being sent; whether it arrived is not known.' else 'The process ended while this mail was being sent; it is sent again.' end
-        where state = 'sending' and lease_until < ${now}::timestamptz
+        where state = 'sending' and lease_until <= ${now}::timestamptz
         returning state`,
   );
   const unknown = moved.filter((row) => row['state'] === 'unknown').length;
@@ -161,7 +161,7 @@ export async function claimDue(tx: Knex.Transaction, now: string, leaseUntil: st
     tx,
     sql`update ${table} set lease_until = ${leaseUntil}::timestamptz, attempt = attempt + 1
         where id in (
-          select id from ${table} where state = 'queued' and next_attempt_at <= ${now}::timestamptz and (lease_until is null or lease_until < ${now}::timestamptz)
+          select id from ${table} where state = 'queued' and next_attempt_at <= ${now}::timestamptz and (lease_until is null or lease_until <= ${now}::timestamptz)
           order by next_attempt_at, id limit ${limit}::integer for update skip locked)
         returning ${SUMMARY}, message_id, html, plain, headers, attachments`,
   );

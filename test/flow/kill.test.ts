@@ -216,7 +216,9 @@ describe('kill -9 at named points of the story', function () {
 
   it('was killed at every point, twice each', () => {
     expect(kills).to.equal(POINTS.length * 2);
-    process.stdout.write(`      ${String(kills)} kills at ${String(POINTS.length)} points: the same final state; ${String(unknowns)} mails unknown and listed; none twice\n`);
+    process.stdout.write(
+      `      ${String(kills)} kills at ${String(POINTS.length)} points: the same final state; ${String(unknowns)} mails unknown and listed; none twice\n`,
+    );
   });
 });
 

@@ -86,7 +86,9 @@ describe('four months of a simulated network', function () {
     expect(again.result.moments).to.equal(told().result.moments);
     expect(other.result.hash).to.not.equal(told().result.hash);
     expect(other.visits.gaps).to.deep.equal([]);
-    process.stdout.write(`      ${String(told().visits.counted)} counted visits, ${String(told().result.lines)} log lines, ${told().result.hash.slice(0, 12)} twice\n`);
+    process.stdout.write(
+      `      ${String(told().visits.counted)} counted visits, ${String(told().result.lines)} log lines, ${told().result.hash.slice(0, 12)} twice\n`,
+    );
   });
 
   it('finds the gaps when the staff stop visiting', async () => {

@@ -70,12 +70,18 @@ export async function finalState(app: App): Promise<readonly string[]> {
         const kept = Object.entries(record).filter(([name, value]) => value !== null && !SYSTEM_FIELDS.includes(name) && kinds.get(name) !== 'file');
         const plain = Object.fromEntries(kept.filter(([name]) => kinds.get(name) !== 'reference'));
         own.set(record.id, `${object.name} ${JSON.stringify(plain)}`);
-        lines.push({ object: object.name, plain, refs: kept.filter(([name]) => kinds.get(name) === 'reference').map(([name, value]) => [name, String(value)]) });
+        lines.push({
+          object: object.name,
+          plain,
+          refs: kept.filter(([name]) => kinds.get(name) === 'reference').map(([name, value]) => [name, String(value)]),
+        });
       }
       cursor = page.page.next;
     }
   }
-  const records = lines.map(({ object, plain, refs }) => `${object} ${JSON.stringify({ ...plain, ...Object.fromEntries(refs.map(([name, id]) => [name, own.get(id) ?? 'a user']))})}`);
+  const records = lines.map(
+    ({ object, plain, refs }) => `${object} ${JSON.stringify({ ...plain, ...Object.fromEntries(refs.map(([name, id]) => [name, own.get(id) ?? 'a user'])) })}`,
+  );
   const counted = async (table: string, columns: string): Promise<readonly string[]> => {
     const found = await app.db.raw<{ readonly rows: readonly Values[] }>(`select ${columns}, count(*)::int as n from credenza.${table} group by ${columns}`);
     return found.rows.map((row) => `${table} ${JSON.stringify(row)}`);

@@ -66,8 +66,7 @@ async function visits(teller: Teller): Promise<void> {
 
 const firstMember = async ({ one }: Teller): Promise<string> => (await one('CampaignMember', "email == 'office0@practice.example'")).id;
 const theApplication = async (teller: Teller): Promise<string> => (await teller.one('Application', `campaignMember == '${await firstMember(teller)}'`)).id;
-const theProvider = async (teller: Teller): Promise<string> =>
-  (await teller.one('Provider', `sourceApplication == '${await theApplication(teller)}'`)).id;
+const theProvider = async (teller: Teller): Promise<string> => (await teller.one('Provider', `sourceApplication == '${await theApplication(teller)}'`)).id;
 
 async function importLeads({ app, importer, find }: Teller): Promise<void> {
   const run = async (fileName: string, map: string | null, content: Iterable<string>): Promise<void> => {
@@ -100,7 +99,8 @@ async function startCampaign({ app, staff, find, create, move, settle }: Teller)
     (await find('Campaign', "name == 'Hampden'"))[0]?.id ??
     (await create('Campaign', { name: 'Hampden', channel: 'email', network, startsOn: '2026-03-02', invitation: 'We look for doctors.' }));
   for (const lead of await find('Lead', 'email != null', ['npi'])) {
-    if ((await find('CampaignMember', `lead == '${lead.id}'`)).length === 0) await create('CampaignMember', { campaign: id, lead: lead.id, email: lead['email'] });
+    if ((await find('CampaignMember', `lead == '${lead.id}'`)).length === 0)
+      await create('CampaignMember', { campaign: id, lead: lead.id, email: lead['email'] });
   }
   if ((await app.reader.get(app.db, await staff(), 'Campaign', id, {}))['status'] === 'draft') await move('Campaign', id, 'start');
   await settle();
@@ -213,7 +213,8 @@ async function contracting({ at, find, one, update, move, settle }: Teller, appl
   const draft = await one('Contract', filter);
   if (draft['rates'] === null) await update(draft, 'Contract', { ...terms, rates: 'Fee schedule A.' });
   const sendVersion = async (version: number): Promise<void> => {
-    if ((await find('Contract', `${filter} && status == 'drafting' && contractVersion == ${String(version)}`)).length > 0) await move('Contract', draft.id, 'send');
+    if ((await find('Contract', `${filter} && status == 'drafting' && contractVersion == ${String(version)}`)).length > 0)
+      await move('Contract', draft.id, 'send');
     await settle();
   };
   await sendVersion(1);
@@ -295,7 +296,16 @@ async function messages(teller: Teller): Promise<void> {
   const answer = async (body: string, sentAt: string): Promise<void> => {
     const filed = await one('Case', `contactEmail == '${from}'`);
     if ((await find('Message', `direction == 'out' && body == '${body}'`)).length === 0)
-      await create('Message', { case: filed.id, direction: 'out', kind: 'substantive', channel: 'email', to: from, subject: 'Re: Claims of March', body, sentAt });
+      await create('Message', {
+        case: filed.id,
+        direction: 'out',
+        kind: 'substantive',
+        channel: 'email',
+        to: from,
+        subject: 'Re: Claims of March',
+        body,
+        sentAt,
+      });
     await settle();
     if ((await one('Case', `contactEmail == '${from}'`))['status'] === 'open') await move('Case', filed.id, 'answer', { resolution: body });
     await settle();
@@ -305,7 +315,10 @@ async function messages(teller: Teller): Promise<void> {
   await teller.at('2026-03-09T15:40:00Z');
   if ((await find('Message', "direction == 'in'")).length === 1) await answer('Claim 1 was paid.', '2026-03-09T15:40:00Z');
   await teller.at('2026-03-09T16:10:00Z');
-  const [reply] = await rows(app.db, sql`select headers->>'Reply-To' as address from credenza.mail_delivery where template = 'mail/case-message' order by created_at limit 1`);
+  const [reply] = await rows(
+    app.db,
+    sql`select headers->>'Reply-To' as address from credenza.mail_delivery where template = 'mail/case-message' order by created_at limit 1`,
+  );
   await write('<second@practice.example>', String(reply?.['address']), 'And claim 2?');
   await settle();
   await teller.at('2026-03-09T16:40:00Z');

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
 import { rightsFor, unknownRecord } from '../access/rights.ts';
 import { rowPredicate } from '../access/secure.sql.ts';
@@ -13,7 +12,7 @@ import { decodeCursor, encodeCursor, listHash } from './cursor.ts';
 import { addNames, fieldsToRead, planExpand, readExpanded, type Expansion } from './expand.ts';
 import { planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
-import { fillSlots, makeShape, planPage, readPage, runPrepared, SLOT, valueColumns, type FreshRecord, type PagePlan } from './page.ts';
+import { fillSlots, makeShape, planPage, readPage, runPrepared, SLOT, statementName, valueColumns, type FreshRecord, type PagePlan } from './page.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { planSort, type SortKey } from './sort.ts';
 import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
@@ -137,11 +136,6 @@ export async function getRecord(db: Knex, ctx: CallContext, objectName: string, 
 /** Text of reading one record, row rule included. */
 export function getSql(source: Source, fields: readonly FieldModel[], id: string | typeof SLOT): Sql {
   return sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = ${id}::uuid`])}`;
-}
-
-/** A name that stands for exactly this text under this Model. */
-function statementName(ctx: CallContext, verb: string, text: string): string {
-  return `${verb}_${ctx.model.version}_${createHash('sha1').update(text).digest('base64url')}`;
 }
 
 /** Names and expansions added, and what was read only for them left out. */

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
+import type { CallContext } from '../access/types.ts';
 import { sqlState, isTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { fieldType } from '../model/field-types.ts';
@@ -135,6 +137,11 @@ function positionOf(keys: readonly SortKey[], row: readonly unknown[], from: num
     const value = row[from + index];
     return typeof value === 'string' ? value : null;
   });
+}
+
+/** The name of a prepared statement: it stands for exactly this text under this Model. */
+export function statementName(ctx: CallContext, verb: string, text: string): string {
+  return `${verb}_${ctx.model.version}_${createHash('sha1').update(text).digest('base64url')}`;
 }
 
 const STALE_PLAN: readonly string[] = ['0A000', '26000'];

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { Clock } from '../clock.ts';
 import { inTransaction, isTransaction } from '../db.ts';
-import { AppError } from '../errors.ts';
+import { AppError, isAppError } from '../errors.ts';
 import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
 import type { Log } from '../log.ts';
@@ -44,6 +44,12 @@ export interface MailSender {
   /** Does all that is due now, at most `limit` deliveries (500 unless told). Opens its own transactions. */
   sendDue(db: Knex, options?: { readonly limit?: number }): Promise<SendCounts>;
   close(): void;
+}
+
+interface Attached {
+  readonly filename: string;
+  readonly content: Buffer;
+  readonly contentType: string;
 }
 
 type Counts = { -readonly [K in keyof SendCounts]: SendCounts[K] };
@@ -97,14 +103,24 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
     });
   }
 
-  async function send(db: Knex, smtp: SmtpClient, delivery: ClaimedDelivery): Promise<SendResult> {
-    const { From: from = '', 'Reply-To': replyTo, ...headers } = delivery.headers;
-    const attachments = [];
+  /** What goes along, or in words why it cannot. Read before the delivery counts as being sent: until then it is certain that nothing left. */
+  async function attachmentsOf(db: Knex, delivery: ClaimedDelivery): Promise<readonly Attached[] | string> {
+    const attached: Attached[] = [];
     for (const entry of delivery.attachments) {
       const file = await options.files.stat(db, entry.fileId);
-      if (file === null) return { kind: 'invalid', error: `The attachment ${entry.fileId} does not exist.` };
-      attachments.push({ filename: entry.name, content: Buffer.from(await options.files.read(db, entry.fileId)), contentType: file.mediaType });
+      if (file === null) return `The attachment ${entry.fileId} does not exist.`;
+      try {
+        attached.push({ filename: entry.name, content: Buffer.from(await options.files.read(db, entry.fileId)), contentType: file.mediaType });
+      } catch (error) {
+        if (isAppError(error)) return error.message;
+        throw error;
+      }
     }
+    return attached;
+  }
+
+  async function send(smtp: SmtpClient, delivery: ClaimedDelivery, attachments: readonly Attached[]): Promise<SendResult> {
+    const { From: from = '', 'Reply-To': replyTo, ...headers } = delivery.headers;
     return smtp.send({
       messageId: delivery.messageId,
       date: new Date(delivery.createdAt),
@@ -116,7 +132,7 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
       text: delivery.plain,
       html: delivery.html,
       headers,
-      attachments,
+      attachments: [...attachments],
     });
   }
 
@@ -130,11 +146,17 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
           if (await finishAttempt(db, delivery.id, delivery.attempt, 'queued', outcome)) counts.requeued += 1;
           continue;
         }
+        const attached = await attachmentsOf(db, delivery);
+        if (typeof attached === 'string') {
+          const outcome = judge(delivery, { kind: 'invalid', error: attached });
+          if (await finishAttempt(db, delivery.id, delivery.attempt, 'queued', outcome)) counts.failed += 1;
+          continue;
+        }
         const state = await markSending(db, delivery.id, delivery.attempt, inFuture(LEASE_MS));
         if (state === 'suppressed') counts.suppressed += 1;
         if (state !== 'sending') continue;
         fault('mail.after_sending');
-        const result = await send(db, smtp, delivery);
+        const result = await send(smtp, delivery, attached);
         fault('mail.after_send');
         if (result.kind === 'unreachable') down = result.error;
         const outcome = await finish(db, delivery, result);

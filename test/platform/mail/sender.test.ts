@@ -5,7 +5,7 @@ import { inTransaction } from '../../../src/platform/db.ts';
 import { claimDue, insertSuppression, markSending, type DeliverySummary } from '../../../src/platform/mail/mail.sql.ts';
 import { makeMailSender, unknownDeliveries, type MailSender } from '../../../src/platform/mail/sender.ts';
 import type { QueueMail } from '../../../src/platform/mail/types.ts';
-import { rows, sql } from '../../../src/platform/sql.ts';
+import { rows, run, sql } from '../../../src/platform/sql.ts';
 import { makeSmtpSink, type SinkRule, type SmtpSink } from '../../support/smtp-sink.ts';
 import { makeDesk, states, type Desk } from './fixtures/desk.ts';
 
@@ -92,6 +92,17 @@ describe('mail sender', () => {
     expect(await sender.sendDue(desk.db)).to.include({ sent: 1, failed: 1 });
     expect(sink.messages[0]?.parsed.attachments.map((entry) => [entry.filename, entry.content.toString()])).to.deep.equal([['note.txt', 'the attachment']]);
     expect((await state(lost))['last_error']).to.contain('does not exist');
+  });
+
+  it('ends a mail whose attachment is damaged, and holds up no other', async () => {
+    const put = (bytes: string) =>
+      inTransaction(desk.db, (tx) => files.put(tx, { name: 'a.txt', mediaType: 'text/plain', bytes: Buffer.from(bytes), by: 'test', at: desk.clock.now() }));
+    const damaged = await put('to be damaged');
+    await run(desk.db, sql`update credenza.file_chunk set bytes = 'xx'::bytea where sha256 = ${damaged.sha256}`);
+    const stuck = await queue('stuck@practice.example', 'campaign', { attachments: [{ fileId: damaged.id, name: 'note.txt' }] });
+    for (let n = 0; n < 9; n += 1) await queue(`other${String(n)}@practice.example`);
+    expect(await sender.sendDue(desk.db)).to.include({ sent: 9, failed: 1, unknown: 0 });
+    expect(await state(stuck)).to.include({ state: 'failed' });
   });
 
   it('bounces a refused recipient, suppresses the dead address for all mail, and tells the hook', async () => {

@@ -14,6 +14,11 @@ export interface ReportAnswer {
     readonly count: number;
     readonly medianDays: number | null;
   }[];
+  readonly breakdowns: readonly {
+    readonly field: string;
+    readonly label: string;
+    readonly groups: readonly { readonly name: string; readonly counts: readonly number[]; readonly met: boolean | null }[];
+  }[];
 }
 
 /** A report's counts as bars; each number opens exactly the rows that make it. */
@@ -21,7 +26,7 @@ export function ReportView({ name, heading }: { readonly name: string; readonly 
   const report = useQuery({ queryKey: ['report', name], queryFn: () => call<{ data: ReportAnswer }>(`/reports/${name}`) });
   if (report.isError) return <ErrorAlert error={report.error} title="The report cannot be shown" />;
   if (report.data === undefined) return <p className="muted">Loading…</p>;
-  const { label, description, rows } = report.data.data;
+  const { label, description, rows, breakdowns } = report.data.data;
   const most = Math.max(1, ...rows.map((row) => row.count));
   const Heading = heading;
   return (
@@ -46,6 +51,36 @@ export function ReportView({ name, heading }: { readonly name: string; readonly 
           <b>{row.count}</b>
         </Link>
       ))}
+      {breakdowns
+        .filter((breakdown) => breakdown.groups.length > 0)
+        .map((breakdown) => (
+          <div key={breakdown.field} className="grid-scroll" tabIndex={0} role="group" aria-label={`By ${breakdown.label.toLowerCase()}`}>
+            <table className="grid">
+              <thead>
+                <tr>
+                  <th scope="col">{breakdown.label}</th>
+                  {rows.map((row) => (
+                    <th key={row.label} scope="col">
+                      {row.label}
+                    </th>
+                  ))}
+                  {breakdown.groups.some((group) => group.met !== null) && <th scope="col">Target</th>}
+                </tr>
+              </thead>
+              <tbody>
+                {breakdown.groups.map((group) => (
+                  <tr key={group.name}>
+                    <th scope="row">{group.name}</th>
+                    {rows.map((row, index) => (
+                      <td key={row.label}>{group.counts[index] ?? 0}</td>
+                    ))}
+                    {group.met !== null && <td>{group.met ? 'Met' : 'Missed'}</td>}
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        ))}
     </section>
   );
 }

@@ -53,6 +53,14 @@ describe('the credenza command', () => {
     }
   });
 
+  it('says before it imports anything that the error file cannot be written', async () => {
+    writeFileSync(join(directory, 'some.csv'), 'name,code,type,lineOfBusiness\nNorth,NORTH,hmo,commercial\n');
+    const answer = await credenza(['import', 'Network', 'some.csv', '--errors', 'no-such-folder/errors.csv']);
+    expect(answer).to.include({ code: 2, out: '' });
+    expect(answer.said).to.match(/--errors no-such-folder\/errors\.csv cannot be written/);
+    expect(await rows(database.db, sql`select 1 from credenza.import_job`)).to.have.length(0);
+  });
+
   it('answers wrong use with 2 and what was probably meant', async () => {
     expect(await credenza(['lst']))
       .to.include({ code: 2 })

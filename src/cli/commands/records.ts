@@ -1,4 +1,5 @@
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
+import { once } from 'node:events';
+import { createReadStream, createWriteStream, existsSync, type WriteStream } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
@@ -89,7 +90,7 @@ async function importFile(call: Call, app: App): Promise<void> {
   const rules = call.option('rules') ?? 'all';
   if (rules !== 'all' && rules !== 'none') throw new UsageError('--rules is all or none.');
   const errorsPath = call.option('errors');
-  const errors = errorsPath === null ? null : createWriteStream(resolve(call.io.directory, errorsPath));
+  const errors = errorsPath === null ? null : await openErrors(resolve(call.io.directory, errorsPath), errorsPath);
   let shown = 0;
   const request = {
     object: objectName(context.model, typed),
@@ -113,6 +114,17 @@ async function importFile(call: Call, app: App): Promise<void> {
   } else if (shown > 20) call.io.say(`... and ${String(shown - 20)} more; --errors FILE writes them all.`);
   if (call.isSet('json')) printJson(call.io, result);
   else printTable(call.io, Object.keys(result), [Object.values(result)]);
+}
+
+/** The error file, open before anything is imported: a path that cannot be written is said at once. */
+async function openErrors(path: string, typed: string): Promise<WriteStream> {
+  const stream = createWriteStream(path);
+  try {
+    await once(stream, 'open');
+  } catch (error) {
+    throw new UsageError(`--errors ${typed} cannot be written: ${error instanceof Error ? error.message : 'unknown reason'}.`);
+  }
+  return stream;
 }
 
 function openInput(io: Io, file: string): Readable {

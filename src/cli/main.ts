@@ -1,6 +1,7 @@
 import { AppError, isAppError } from '../platform/errors.ts';
 import { ACCOUNT_COMMANDS } from './commands/accounts.ts';
 import { AUTOMATION_COMMANDS } from './commands/automation.ts';
+import { DEMO_COMMANDS } from './commands/demo.ts';
 import { MODEL_COMMANDS } from './commands/model.ts';
 import { RECORD_COMMANDS } from './commands/records.ts';
 import { SANDBOX_COMMANDS } from './commands/sandbox.ts';
@@ -36,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   ...RECORD_COMMANDS,
   ...AUTOMATION_COMMANDS,
   ...SANDBOX_COMMANDS,
+  ...DEMO_COMMANDS,
   CONFIG,
 ];
 

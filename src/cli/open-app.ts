@@ -1,6 +1,7 @@
 import { loadConfig, type Config } from '../config.ts';
 import type { CallContext } from '../platform/access/types.ts';
 import { makeVirtualClock, systemClock } from '../platform/clock.ts';
+import { AppError } from '../platform/errors.ts';
 import { makeLog } from '../platform/log.ts';
 import { packageRoot } from '../platform/root.ts';
 import { pendingMigrations } from '../platform/schema/migrate.ts';
@@ -17,6 +18,12 @@ export interface OpenApp {
 /** The configuration of this installation: the environment, and `.env` beside package.json. */
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
   return loadConfig(environment, packageRoot());
+}
+
+/** The configuration of a sandbox beside this installation's data: nothing leaves it and no mail comes in. @throws AppError bad_request */
+export function sandboxConfig(config: Config, name: string): Config {
+  if (!/^[a-z][a-z0-9_]{0,20}$/.test(name)) throw new AppError('bad_request', `A sandbox is named in lower-case letters, digits and _, not "${name}".`);
+  return { ...config, schema: `${config.schema}_sandbox_${name}`, smtpUrl: null, smtpListenPort: null };
 }
 
 /** The database of the configuration: DATABASE_URL, or the embedded server of the data directory. */

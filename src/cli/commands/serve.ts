@@ -1,9 +1,14 @@
 import type { Config } from '../../config.ts';
+import { AppError } from '../../platform/errors.ts';
+import { isSandbox } from '../../platform/mail/mail.sql.ts';
+import { schemasNamed } from '../../platform/schema/copy.sql.ts';
+import type { App } from '../../main.ts';
 import { UsageError, type Call, type Command, type Option } from '../command.ts';
-import { openApp } from '../open-app.ts';
+import { openApp, sandboxConfig } from '../open-app.ts';
 
 const PORT: Option = { value: 'PORT', help: 'Port of the web server; 0 takes any free one (default: PORT).' };
 const HOST: Option = { value: 'HOST', help: 'Address to listen on (default: HOST).' };
+const SANDBOX: Option = { value: 'NAME', help: 'Run this sandbox instead, also beside the running original.' };
 
 interface Parts {
   readonly web: boolean;
@@ -17,7 +22,7 @@ export const SERVE_COMMANDS: readonly Command[] = [
     usage: '',
     example: 'npx credenza start --port 3000',
     positionals: [0, 0],
-    options: { port: PORT, host: HOST },
+    options: { port: PORT, host: HOST, sandbox: SANDBOX },
     run: (call) => serve(call, { web: true, work: call.config.worker }),
   },
   {
@@ -26,7 +31,7 @@ export const SERVE_COMMANDS: readonly Command[] = [
     usage: '',
     example: 'npx credenza serve --port 3000',
     positionals: [0, 0],
-    options: { port: PORT, host: HOST },
+    options: { port: PORT, host: HOST, sandbox: SANDBOX },
     run: (call) => serve(call, { web: true, work: false }),
   },
   {
@@ -42,11 +47,13 @@ export const SERVE_COMMANDS: readonly Command[] = [
 
 async function serve(call: Call, parts: Parts): Promise<void> {
   const { io } = call;
-  const config = withAddress(call);
+  const sandbox = call.option('sandbox');
+  const config = sandbox === null ? withAddress(call) : sandboxConfig(withAddress(call), sandbox);
   const stopped = untilSignal();
   io.say(config.databaseUrl === null ? `Starting the embedded PostgreSQL (data in ${config.dataDirectory}) ...` : 'Connecting to the database ...');
-  const { app, close } = await openApp(config, io, parts.web ? 'server' : 'command');
+  const { app, close } = await openApp(config, io, parts.web && sandbox === null ? 'server' : 'command');
   try {
+    if (sandbox !== null) await requireSandbox(app, sandbox);
     const { migrations, metadata } = await app.prepare();
     if (migrations.length > 0) io.say(`Made the platform's tables (${migrations.join(', ')}).`);
     if (metadata.steps.length > 0) io.say(`Applied the metadata: ${String(metadata.steps.length)} steps, now version ${String(metadata.version)}.`);
@@ -60,6 +67,11 @@ async function serve(call: Call, parts: Parts): Promise<void> {
   } finally {
     await close();
   }
+}
+
+async function requireSandbox(app: App, name: string): Promise<void> {
+  const found = (await schemasNamed(app.db, app.config.schema)).includes(app.config.schema) && (await isSandbox(app.db));
+  if (!found) throw new AppError('not_found', `There is no sandbox ${name}. credenza sandbox list shows them.`);
 }
 
 function welcome({ io, config }: Call, url: string, link: string | null): Promise<void> {

@@ -64,7 +64,7 @@ export function findCommand(commands: readonly Command[], words: readonly string
   const hint =
     family.length > 0 && typed.length < 2
       ? `It goes on: ${family.join(', ')}.`
-      : (didYouMean(typed.join(' '), names(commands)) ?? 'Run credenza --help for the list.');
+      : (didYouMean(typed.join(' '), names(commands)) ?? didYouMean(typed[0] ?? '', names(commands)) ?? 'Run credenza --help for the list.');
   throw new UsageError(`There is no command "${typed.join(' ')}". ${hint}`);
 }
 

@@ -1,3 +1,4 @@
+import { databaseTrouble } from '../platform/db.ts';
 import { AppError, isAppError } from '../platform/errors.ts';
 import { ACCOUNT_COMMANDS } from './commands/accounts.ts';
 import { AUTOMATION_COMMANDS } from './commands/automation.ts';
@@ -64,6 +65,11 @@ function report(error: unknown, io: Io): number {
     io.say(error.message);
     if (error.command !== null) io.say(`Example: ${error.command.example}`);
     return 2;
+  }
+  const trouble = databaseTrouble(error);
+  if (trouble !== null) {
+    io.say(`The database cannot be used: ${trouble.reason}. ${trouble.isRefusal ? 'Check' : 'Start PostgreSQL, or check'} DATABASE_URL.`);
+    return 1;
   }
   if (!isAppError(error)) {
     io.say(error instanceof Error ? (error.stack ?? error.message) : String(error));

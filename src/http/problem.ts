@@ -1,4 +1,5 @@
 import type { ErrorRequestHandler, Response } from 'express';
+import { databaseTrouble } from '../platform/db.ts';
 import { AppError, ERRORS, isAppError, type ErrorCode } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import { requestIdOf } from './request-id.ts';
@@ -55,8 +56,6 @@ const UPLOAD_ERRORS: Readonly<Record<string, { readonly code: ErrorCode; readonl
   LIMIT_UNEXPECTED_FILE: { code: 'bad_request', detail: 'This page takes no file there. Go back and send the form again.' },
 };
 
-const DATABASE_GONE = /^(ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|ETIMEDOUT|57P0[123]|08\w{3}|53300)$/;
-
 /** Whatever was thrown, as an AppError; what is not known stays inside as `internal`. */
 export function toAppError(error: unknown): AppError {
   if (isAppError(error)) return error;
@@ -69,8 +68,7 @@ export function toAppError(error: unknown): AppError {
     const upload = typeof code === 'string' && Object.hasOwn(UPLOAD_ERRORS, code) ? UPLOAD_ERRORS[code] : undefined;
     return new AppError(upload?.code ?? 'bad_request', upload?.detail ?? 'The form could not be read. Go back and send it again.', { cause: error });
   }
-  const timedOut = error instanceof Error && error.name === 'KnexTimeoutError';
-  if (timedOut || (typeof code === 'string' && DATABASE_GONE.test(code))) {
+  if (databaseTrouble(error) !== null) {
     return new AppError('external_unavailable', 'The database does not answer. Try again in a moment.', { retryAfterSeconds: 5, cause: error });
   }
   return new AppError('internal', 'Something failed on our side. Give support the request id.', { cause: error });

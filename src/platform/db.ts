@@ -55,6 +55,23 @@ export function sqlState(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
+const UNREACHABLE = /^(ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ETIMEDOUT|57P0[123]|08\w{3}|53300)$/;
+const REFUSED = /^(28\w{3}|3D000)$/;
+
+/**
+ * Why the database cannot be used, in the words of the driver, or null for any other error. Such errors are raised where a
+ * connection is made, so that they carry addresses and names, never values or passwords.
+ */
+export function databaseTrouble(error: unknown): { readonly reason: string; readonly isRefusal: boolean } | null {
+  if (!(error instanceof Error)) return null;
+  if (error.name === 'KnexTimeoutError') return { reason: 'no connection became free', isRefusal: false };
+  const code = sqlState(error) ?? '';
+  if (!UNREACHABLE.test(code) && !REFUSED.test(code)) return null;
+  // An address with several numbers fails once for each of them; the error that sums up has no words of its own.
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  return { reason: first instanceof Error ? first.message : code, isRefusal: REFUSED.test(code) };
+}
+
 const RETRIED: readonly string[] = [SQLSTATE.serializationFailure, SQLSTATE.deadlockDetected];
 
 /**

@@ -144,11 +144,12 @@ async function exportRecords(call: Call, app: App): Promise<void> {
   const object = objectName(context.model, call.positionals[0] ?? '');
   const fields = split(call.option('fields')) ?? [...readRights(context, object).readable].filter((name) => name !== 'deletedAt');
   const filter = call.option('filter');
-  if (format === 'csv') call.io.out(csvLine(fields));
   let cursor: string | null = null;
   do {
     const query: ReadQuery = { object, fields, sort: ['id'], limit: 500, ...(filter === null ? {} : { filter }), ...(cursor === null ? {} : { cursor }) };
     const page = await app.reader.list(app.db, context, query);
+    // Only now: a filter that is wrong leaves the output empty.
+    if (format === 'csv' && cursor === null) call.io.out(csvLine(fields));
     for (const record of page.data)
       call.io.out(
         format === 'csv'

@@ -113,6 +113,8 @@ export function bindByName(context: CallContext, object: string, header: readonl
       },
     );
   }
+  const twice = columns.find((column, index) => columns.findIndex((other) => other.field === column.field) < index);
+  if (twice !== undefined) throw new AppError('bad_request', `Two columns are for "${twice.field?.name ?? twice.heading}". Remove one of them.`);
   const unique = [...target.fields.values()].find((field) => field.unique && columns.some((column) => column.field === field));
   return {
     key: columns.some((column) => column.field?.name === 'id') ? ['id'] : unique === undefined ? [] : [unique.name],

@@ -1,4 +1,4 @@
-import { parse, type CsvError } from 'csv-parse';
+import { CsvError, parse } from 'csv-parse';
 import type { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
 import type { StagedRow } from './staging.sql.ts';
@@ -16,10 +16,6 @@ function parsed(value: unknown): Parsed {
   const { record, info } = value;
   const lines: unknown = typeof info === 'object' && info !== null && 'lines' in info ? info.lines : 0;
   return { record: Array.isArray(record) ? record.map(String) : [], info: { lines: Number(lines) } };
-}
-
-function isCsvError(error: unknown): error is CsvError {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('CSV_');
 }
 
 export interface CsvFile {
@@ -55,7 +51,7 @@ export async function readCsv(stream: Readable, delimiter: string): Promise<CsvF
       const step: IteratorResult<unknown> = await iterator.next();
       return step.done === true ? null : parsed(step.value);
     } catch (error) {
-      if (!isCsvError(error)) throw error;
+      if (!(error instanceof CsvError)) throw error;
       throw new AppError('bad_request', `The CSV file is broken: ${error.message} Check the quotes near that line.`, { cause: error });
     }
   };

@@ -108,11 +108,13 @@ export async function serve(start: () => Promise<Served>): Promise<void> {
   process.on('message', (message: unknown) => {
     const request = asRecord(message);
     if (request['do'] === 'stop') {
-      void served.stop().then(() => process.disconnect());
+      process.disconnect();
       return;
     }
     answer(request).then(say, (error: unknown) => say({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }));
   });
+  // Also when the benchmark was killed: a measured server does not outlive it.
+  process.once('disconnect', () => void served.stop());
   say({ url: served.url });
 }
 

@@ -92,25 +92,27 @@ describe('wrong input on the command line', () => {
     expect(await counts()).to.deep.equal(before);
   });
 
-  it('a mistyped command, option, object or map: exit code 2 or 1, and what was probably meant', async () => {
-    const before = await counts();
-    for (const [words, code, says] of [
-      [['imprt', 'Network', 'x.csv'], 2, /Did you mean 'import'/],
-      [['import', 'Network', 'x.csv', '--maps', 'nppes'], 2, /Did you mean 'map'/],
-      [['serve', '--port', 'abc'], 2, /0 to 65535/],
-      [['import', 'Netwrok', '-'], 2, /Did you mean 'Network'/],
-      [['import', 'Lead', '-', '--map', 'nppse'], 1, /nppes/],
-      [['export', 'Network', '--filter', 'nmae == 1'], 1, /name/],
-      [['set', 'Network', 'not-an-id', 'name=X'], 1, /no Network/],
-      [['eval', '1 +'], 1, /\d/],
-    ] as const) {
+  for (const [words, code, says] of [
+    [['imprt', 'Network', 'x.csv'], 2, /Did you mean 'import'/],
+    [['import', 'Network', 'x.csv', '--maps', 'nppes'], 2, /Did you mean 'map'/],
+    [['serve', '--port', 'abc'], 2, /0 to 65535/],
+    [['import', 'Netwrok', '-'], 2, /Did you mean 'Network'/],
+    [['import', 'Lead', '-', '--map', 'nppse'], 1, /nppes/],
+    [['export', 'Network', '--filter', 'nmae == 1'], 1, /name/],
+    [['set', 'Network', 'not-an-id', 'name=X'], 1, /no Network/],
+    [['eval', '1 +'], 1, /\d/],
+  ] as const) {
+    it(`${words.join(' ')}: exit code ${String(code)} and what was probably meant`, async () => {
+      const before = await counts();
       const outcome = await credenza(words, {}, NETWORK);
-      expect([outcome.code, outcome.out], `${words.join(' ')}: ${outcome.lines.join('\n')}`).to.deep.equal([code, '']);
-      expect(outcome.lines.join('\n'), words.join(' ')).to.match(says);
-      expect(outcome.lines.join('\n')).to.not.match(/^\s+at /m);
-    }
-    expect(await counts()).to.deep.equal(before);
-  });
+      const said = outcome.lines.join('\n');
+      expect([outcome.code, outcome.out], said).to.deep.equal([code, '']);
+      expect(said)
+        .to.match(says)
+        .and.not.match(/^\s+at /m);
+      expect(await counts()).to.deep.equal(before);
+    });
+  }
 
   for (const [title, text, says] of [
     ['a quote that never ends', `${NETWORK}"Alpha,A,hmo,commercial\nBeta,B,hmo,commercial\n`, /broken.*line/],

@@ -19,7 +19,7 @@ interface CapturedMail {
 function Linked({ text }: { readonly text: string }) {
   return (
     <div className="mail-text">
-      {text.split(/(https?:\/\/[^\s<>()]+)/).map((part, index) =>
+      {text.split(/(https?:\/\/[^\s<>()[\]]*[^\s<>()[\].,;:!?])/).map((part, index) =>
         part.startsWith('http') ? (
           <Anchor key={index} href={part} target="_blank" rel="noopener" inherit>
             {part}

@@ -21,7 +21,7 @@ function Linked({ text }: { readonly text: string }) {
     <div className="mail-text">
       {text.split(/(https?:\/\/[^\s<>()[\]]*[^\s<>()[\].,;:!?])/).map((part, index) =>
         part.startsWith('http') ? (
-          <Anchor key={index} href={part} target="_blank" rel="noopener" inherit>
+          <Anchor key={index} href={part} target="_blank" rel="noopener" underline="always" inherit>
             {part}
           </Anchor>
         ) : (

@@ -49,12 +49,13 @@ describe('credenza demo', function () {
   });
 
   it('has applications, contracts, providers and visits at every stage', async () => {
-    expect(await states('Application')).to.deep.equal({ approved: 11, draft: 2, returned: 1, 'in-review': 1, submitted: 1 });
-    expect(await states('Contract')).to.deep.equal({ executed: 8, drafting: 1, sent: 1, 'provider-signed': 1 });
-    expect(await states('Provider')).to.include({ active: 8, credentialed: 3 });
+    // The demo ends today, so how many stand at a stage depends on the week; that somebody stands at each does not.
+    expect(await states('Application')).to.include.keys('approved', 'draft', 'returned', 'in-review', 'submitted');
+    expect(await states('Contract')).to.include.keys('executed', 'drafting', 'sent', 'provider-signed');
+    expect(await states('Provider')).to.include.keys('active', 'credentialed');
     expect(await states('Visit')).to.include.keys('planned', 'held', 'reported');
     expect(await states('CampaignMember')).to.include.keys('sent', 'responded', 'converted', 'bounced', 'unsubscribed', 'no-answer');
-    expect(await states('Case')).to.include({ closed: 2, answered: 2, open: 2 });
+    expect(await states('Case')).to.include.keys('closed', 'answered', 'open');
   });
 
   it('lets no mail leave', async () => {

@@ -9,6 +9,7 @@ import { syntheticNppes } from './nppes-file.ts';
 export const STORY_DAYS = 152;
 const SEED = 20_260_302;
 const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
 const ZIP_HEADER = 'country\tzip\tplace\tstate\tcounty\tcounty_code\tlat\tlon\n';
 const ZIP_CODES = [
   'US\t01101\tSpringfield\tMA\tHampden\t013\t42.1015\t-72.5898\n',
@@ -30,7 +31,7 @@ const WAY = [
   ['activate', 23],
   ['orient', 31],
   ['hold', 116],
-  ['report', 117],
+  ['report', 116],
 ] as const;
 type Step = 'answer' | (typeof WAY)[number][0];
 
@@ -131,6 +132,8 @@ export interface DemoResult {
 }
 
 interface Moment {
+  /** The place in the story: what happens on a weekend day comes after the Friday before it. */
+  readonly order: string;
   readonly at: string;
   readonly happen: () => Promise<void>;
 }
@@ -158,12 +161,15 @@ export async function tellDemo(
     planSignerTitle: 'Director of contracting',
   });
   const moments: Moment[] = [];
-  const plan = (daysBefore: number, time: string, happen: Moment['happen']): void => void moments.push({ at: instantOf(end, daysBefore, time), happen });
+  const plan = (daysBefore: number, time: string, happen: Moment['happen']): void =>
+    void moments.push({ order: dayBefore(end, daysBefore, time), at: instantOf(end, daysBefore, time), happen });
   const people: Person[] = [];
   for (const campaign of CAMPAIGNS) {
     const own: Person[] = [];
     plan(campaign.started, '12:00', () => startCampaign(hands, campaign, network, end));
     plan(campaign.started - 1, '16:00', async () => {
+      // Mails leave every half hour: after a weekend's start none may have left yet.
+      await hands.until(new Date(hands.host.clock.nowMs() + HOUR_MS).toISOString());
       const found = await loseTwo(hands, campaign);
       for (const member of found.slice(0, campaign.ways.length)) own.push(await steps.makePerson(hands, member, people.length + own.length));
       people.push(...own);
@@ -177,7 +183,7 @@ export async function tellDemo(
       plan(way.answered, '15:00', () => steps.answer(hands, person()));
       for (const [step, after] of way.last === 'answer' ? [] : WAY) {
         const daysBefore = way.answered - after - (step === 'report' && way.special === 'late-report' ? 9 : 0);
-        plan(daysBefore, '15:30', async () => {
+        plan(daysBefore, step === 'report' ? '19:00' : '15:30', async () => {
           if (way.special !== 'half-way') return takeStep(hands, person(), step, way);
           const secret = await steps.fill(hands, person(), 7);
           halfWay = { name: person().name, application: String((await steps.applicationOf(hands, person()))['number']), secret };
@@ -188,7 +194,7 @@ export async function tellDemo(
   }
   for (const [index, inquiry] of INQUIRIES.entries()) planInquiry(hands, plan, inquiry, () => people[index % people.length]);
   let month = '';
-  for (const { at, happen } of moments.sort((left, right) => (left.at < right.at ? -1 : left.at > right.at ? 1 : 0))) {
+  for (const { at, happen } of moments.sort((left, right) => (left.order < right.order ? -1 : left.order > right.order ? 1 : 0))) {
     await hands.until(at);
     if (at.slice(0, 7) !== month) say(`${at.slice(0, 7)} ...`);
     month = at.slice(0, 7);
@@ -199,9 +205,13 @@ export async function tellDemo(
   return { leads, halfWay };
 }
 
-/** A moment of a business day; what would be on a weekend is done on the Friday before it. Never after the end. */
+function dayBefore(end: string, days: number, time: string): string {
+  return new Date(Date.parse(`${end.slice(0, 10)}T${time}:00.000Z`) - days * DAY_MS).toISOString();
+}
+
+/** A moment of a weekday; what would be on a weekend is done on the Friday before it. Never after the end. */
 function instantOf(end: string, daysBefore: number, time: string): string {
-  let ms = Date.parse(`${end.slice(0, 10)}T${time}:00.000Z`) - daysBefore * DAY_MS;
+  let ms = Date.parse(dayBefore(end, daysBefore, time));
   while ([0, 6].includes(new Date(ms).getUTCDay())) ms -= DAY_MS;
   const at = new Date(ms).toISOString();
   return at < end ? at : end;

@@ -78,7 +78,7 @@ describe('sixteen weeks of a simulated network', function () {
 
   it('does every run once and sends no mail twice, and nothing leaves the sandbox', () => {
     expect(told().counts).to.deep.equal({ undone: 0, open: 0, twice: 0, repeated: 0, left: 0 });
-    expect(told().result.lines).to.be.greaterThan(500);
+    expect(told().result.lines).to.be.greaterThan(300);
   });
 
   it('gives the same log for the same seed, and another for another', async () => {

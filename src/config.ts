@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { AppError, type ErrorDetail } from './platform/errors.ts';
 
@@ -19,11 +20,42 @@ const isUrlOf =
   (value: string): string | null =>
     value === '' || (URL.canParse(value) && protocols.includes(new URL(value).protocol)) ? null : `must be a URL that starts with ${protocols.join(' or ')}//`;
 
+const NAMED_NETWORKS: readonly string[] = ['loopback', 'linklocal', 'uniquelocal'];
+
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...more] = text.split('/');
+  const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : 0;
+  const fits = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) >= 1 && Number(prefix) <= bits);
+  return NAMED_NETWORKS.includes(text) || (bits > 0 && fits && more.length === 0);
+}
+
+const listOf = (text: string): readonly string[] => text.split(',').map((part) => part.trim());
+
+function proxyComplaint(value: string): string | null {
+  if (value === '' || value === 'false' || /^[1-9]\d?$/.test(value) || listOf(value).every(isNetwork)) return null;
+  if (value === 'true') return 'must say which proxies: with "true" every caller could write the address that signatures are kept with';
+  return 'must be the number of proxies in front, or their addresses and networks (10.0.0.5, 10.0.0.0/8, loopback, linklocal, uniquelocal) separated by commas';
+}
+
+/** Proxies whose X-Forwarded headers are believed, as express takes them: none, how many, or which. */
+export type TrustProxy = false | number | readonly string[];
+
+function toTrustProxy(value: string): TrustProxy {
+  if (value === '' || value === 'false') return false;
+  return /^\d+$/.test(value) ? Number(value) : listOf(value);
+}
+
 /** Every setting of the product: an environment variable each, with its default. `credenza config` lists them. */
 export const SETTINGS = [
   { name: 'PORT', fallback: '3000', help: 'Port of the web server; 0 takes any free one.', check: isPort },
   { name: 'HOST', fallback: '127.0.0.1', help: 'Address the web server listens on.' },
   { name: 'PUBLIC_URL', fallback: '', help: 'Address that links in mails start with; default http://HOST:PORT.', check: isUrlOf(['http:', 'https:']) },
+  {
+    name: 'TRUST_PROXY',
+    fallback: '',
+    help: 'Proxies in front of the web server whose X-Forwarded-For is believed: how many, or their addresses; empty = none.',
+    check: proxyComplaint,
+  },
   {
     name: 'DATABASE_URL',
     fallback: '',
@@ -68,6 +100,7 @@ export interface Config {
   readonly port: number;
   readonly host: string;
   readonly publicUrl: string;
+  readonly trustProxy: TrustProxy;
   readonly databaseUrl: string | null;
   readonly schema: string;
   readonly poolSize: number;
@@ -130,6 +163,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     port: Number(get('PORT')),
     host: get('HOST'),
     publicUrl: get('PUBLIC_URL') || `http://${get('HOST')}:${get('PORT')}`,
+    trustProxy: toTrustProxy(get('TRUST_PROXY')),
     databaseUrl: get('DATABASE_URL') || null,
     schema: get('DATABASE_SCHEMA'),
     poolSize: Number(get('DATABASE_POOL')),

@@ -160,6 +160,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     moreApi: [formRoutes({ db, clock, newId, currentModel, engine, reader, files, forms })],
     portal: { routes, problemPage: (title, message) => render('message', { title, message, action: null, actionLabel: null }) },
     publicUrl: () => publicUrl,
+    trustProxy: config.trustProxy,
     sendsMail: config.smtpUrl !== null,
     isSandbox: () => isSandbox(db),
     consoleDirectory: join(packageRoot(), 'dist', 'console'),

@@ -34,6 +34,14 @@ describe('configuration', () => {
     });
   });
 
+  it('takes how many proxies to believe, or which, and never all of them', () => {
+    const trusted = (value: string): unknown => loadConfig({ TRUST_PROXY: value }, '/nowhere').trustProxy;
+    expect([trusted(''), trusted('false'), trusted('2')]).to.deep.equal([false, false, 2]);
+    expect(trusted('loopback, 10.0.0.0/8, fd00::1')).to.deep.equal(['loopback', '10.0.0.0/8', 'fd00::1']);
+    for (const wrong of ['true', '0', '10.0.0.0/33', '10.0.0.0/0', '10.0.0.300', 'proxy.example', 'loopback,,'])
+      expect(refusal(() => trusted(wrong)).pointers, wrong).to.deep.equal(['/TRUST_PROXY']);
+  });
+
   it('honours .env, and the environment above it', () => {
     const directory = mkdtempSync(join(tmpdir(), 'credenza-config-'));
     try {

@@ -61,19 +61,26 @@ export function handle(deps: CallDeps, work: (call: Call) => Promise<Answer>): R
 async function once(db: Knex, request: Request, context: CallContext, key: string, work: (call: Call) => Promise<Answer>): Promise<KeptAnswer> {
   if (!/^[\x21-\x7e]{1,255}$/.test(key)) throw new AppError('bad_request', 'An Idempotency-Key has 1 to 255 visible ASCII characters.');
   const actor = actorOf(context.principal);
-  const sent: unknown = request.body;
-  const hash = createHash('sha256')
-    .update(`${request.method} ${request.originalUrl}\n`)
-    .update(Buffer.isBuffer(sent) ? sent : JSON.stringify(sent ?? null))
-    .digest('hex');
   return inTransaction(db, async (tx) => {
-    const before = await takeKey(tx, actor, key, hash, context.now);
+    const before = await takeKey(tx, actor, key, hashOf(request), context.now);
     if (before !== null) return { ...before, headers: { ...before.headers, 'Idempotent-Replayed': 'true' } };
     const answer = await work({ request, db: tx, context });
     const kept = keep(answer);
     await keepAnswer(tx, actor, key, answer.isSecret === true ? null : kept);
     return kept;
   });
+}
+
+/** Headers that change what a request does. */
+const MEANINGFUL = ['if-match', 'change-reason'] as const;
+
+/** What makes two requests the same one: method, address with its query, the headers that matter, and the body. */
+function hashOf(request: Request): string {
+  const sent: unknown = request.body;
+  return createHash('sha256')
+    .update(JSON.stringify([request.method, request.originalUrl, ...MEANINGFUL.map((name) => request.get(name) ?? null)]))
+    .update(Buffer.isBuffer(sent) ? sent : JSON.stringify(sent ?? null))
+    .digest('hex');
 }
 
 function keep(answer: Answer): KeptAnswer {

@@ -41,6 +41,8 @@ export interface HttpDeps {
   readonly files: FileStore;
   /** Address that links start with; known for certain only once the server listens. */
   readonly publicUrl: () => string;
+  /** Proxies whose X-Forwarded headers are believed, as express takes them. */
+  readonly trustProxy: false | number | readonly string[];
   /** True when SMTP_URL is set: otherwise mail is kept as captured. */
   readonly sendsMail: boolean;
   readonly isSandbox: () => Promise<boolean>;
@@ -67,6 +69,7 @@ export function makeHttp(deps: HttpDeps): Express {
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
   app.set('etag', false);
+  app.set('trust proxy', deps.trustProxy);
   app.use(makeRequestId(deps.newId), health.measure, securityHeaders(secureCookies), health.routes);
 
   const api = Router({ caseSensitive: true });

@@ -102,6 +102,22 @@ describe('records over HTTP', () => {
     expectProblem(await admin('POST', NETWORKS, body, { 'idempotency-key': 'x'.repeat(256) }), 400, 'bad_request');
   });
 
+  it('a key stands for the whole request: the query, the reason and If-Match are part of it', async () => {
+    const { id } = await makeNetwork();
+    const path = `${NETWORKS}/${id}`;
+    await admin('DELETE', path, undefined, { 'if-match': '"v1"' });
+    const restore = (match: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> =>
+      admin('POST', `${path}/restore`, undefined, { 'idempotency-key': 'restore', 'if-match': match, ...headers });
+    expect((await restore('"v2"')).status).to.equal(200);
+    expect((await restore('"v2"')).headers.get('idempotent-replayed')).to.equal('true');
+    expectProblem(await restore('"v3"'), 422, 'idempotency_mismatch');
+    expectProblem(await restore('"v2"', { 'change-reason': 'A mistake' }), 422, 'idempotency_mismatch');
+    const upload = (name: string): Promise<Answer> =>
+      admin('POST', `/api/v1/files?name=${name}`, 'the same words', { 'idempotency-key': 'upload', 'content-type': 'text/plain' });
+    expect((await upload('one.txt')).status).to.equal(201);
+    expectProblem(await upload('two.txt'), 422, 'idempotency_mismatch');
+  });
+
   it('a failed request keeps no key: corrected data may be sent under it', async () => {
     const bad = await admin('POST', NETWORKS, { code: 'LATER' }, { 'idempotency-key': 'later' });
     expectProblem(bad, 422, 'validation_failed');

@@ -31,9 +31,17 @@ function reply(code: number, text: string): Error {
   return Object.assign(new Error(text), { responseCode: code });
 }
 
+export interface SinkOptions {
+  readonly rules?: (recipient: string) => SinkRule;
+  readonly port?: number;
+  /** Asked when a message has come in full: it is answered when this is done. */
+  readonly hold?: (recipient: string) => Promise<void>;
+}
+
 /** A real SMTP server on a free port that keeps what it is sent. `rules` is asked per recipient, each time anew. */
-export async function makeSmtpSink(options: { readonly rules?: (recipient: string) => SinkRule; readonly port?: number } = {}): Promise<SmtpSink> {
+export async function makeSmtpSink(options: SinkOptions = {}): Promise<SmtpSink> {
   const rules = options.rules ?? (() => 'accept');
+  const hold = options.hold ?? (() => Promise.resolve());
   const messages: SinkMessage[] = [];
   const dropped: SinkMessage[] = [];
   let connections = 0;
@@ -61,7 +69,11 @@ export async function makeSmtpSink(options: { readonly rules?: (recipient: strin
         const rule = rules(to[0] ?? '');
         if (rule === 'refuse-data') return callback(reply(554, 'content refused'));
         if (rule === 'greylist-data') return callback(reply(451, 'try again later'));
-        simpleParser(raw).then(
+        const read = async (): Promise<ParsedMail> => {
+          await hold(to[0] ?? '');
+          return simpleParser(raw);
+        };
+        read().then(
           (parsed) => {
             (rule === 'drop-after-data' ? dropped : messages).push({ from, to, raw: raw.toString('utf8'), parsed });
             if (rule === 'drop-after-data') cut(session.id);

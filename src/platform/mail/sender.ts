@@ -138,9 +138,10 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
 
   async function sendBatch(db: Knex, smtp: SmtpClient, batch: readonly ClaimedDelivery[], counts: Counts): Promise<string | null> {
     let down: string | null = null;
+    const failures: unknown[] = [];
     const rest = [...batch];
     const lane = async (): Promise<void> => {
-      for (let delivery = rest.shift(); delivery !== undefined; delivery = rest.shift()) {
+      for (let delivery = rest.shift(); delivery !== undefined && failures.length === 0; delivery = rest.shift()) {
         if (down !== null) {
           const outcome = judge(delivery, { kind: 'unreachable', error: down });
           if (await finishAttempt(db, delivery.id, delivery.attempt, 'queued', outcome)) counts.requeued += 1;
@@ -164,7 +165,10 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
         if (outcome !== null) counts[outcome.state === 'queued' ? 'requeued' : outcome.state] += 1;
       }
     };
-    await Promise.all(Array.from({ length: Math.min(CONNECTIONS, batch.length) }, lane));
+    const noted = (): Promise<void> => lane().catch((error: unknown) => void failures.push(error));
+    // Every connection comes to its end before anybody hears of a failure: who stops the process closes the database next.
+    await Promise.all(Array.from({ length: Math.min(CONNECTIONS, batch.length) }, noted));
+    if (failures.length > 0) throw failures[0];
     return down;
   }
 

@@ -223,4 +223,33 @@ describe('mail sender', () => {
     expect(sink.connections()).to.equal(connections);
     expect(await states(desk.db)).to.deep.equal({ captured: 3 });
   });
+
+  it('comes back only when every connection is done, also when the database fails one of them', async () => {
+    let arrive = (): void => undefined;
+    let release = (): void => undefined;
+    const arrived = new Promise<void>((resolve) => (arrive = resolve));
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const slowSink = await makeSmtpSink({ hold: () => (arrive(), released) });
+    const failing = { ...files, stat: () => arrived.then(() => Promise.reject(new Error('the database went away'))) };
+    const broken = makeMailSender({ smtpUrl: slowSink.url, clock: desk.clock, log: desk.log, files: failing });
+    const slow = await queue('slow@practice.example');
+    await queue('fails@practice.example', 'campaign', { attachments: [{ fileId: randomUUID(), name: 'a.txt' }] });
+    let ended = false;
+    const outcome = broken.sendDue(desk.db).then(
+      () => 'nothing failed',
+      (error: unknown) => ((ended = true), String(error)),
+    );
+    try {
+      await arrived;
+      expect(await states(desk.db)).to.deep.equal({ queued: 1, sending: 1 });
+      expect(ended, 'one mail is still on its way').to.equal(false);
+      release();
+      expect(await outcome).to.contain('the database went away');
+      expect((await state(slow))['state']).to.equal('sent');
+    } finally {
+      release();
+      broken.close();
+      await slowSink.close();
+    }
+  });
 });

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import * as platform from '../../../migrations/0001-platform.ts';
+import * as schemaChange from '../../../migrations/0003-schema-change.ts';
 import { SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { ident, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
@@ -12,7 +13,10 @@ interface Migration {
 }
 
 /** Every migration of the platform's own tables, in order. Forward only; a name is never used twice. */
-const MIGRATIONS: readonly Migration[] = [{ name: '0001-platform', up: platform.up }];
+const MIGRATIONS: readonly Migration[] = [
+  { name: '0001-platform', up: platform.up },
+  { name: '0003-schema-change', up: schemaChange.up },
+];
 
 const OLDEST_SERVER = 150_000;
 const LEASE_SECONDS = 60;

@@ -1,8 +1,17 @@
 import { expect } from 'chai';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { migratePlatform, pendingMigrations } from '../../../src/platform/schema/migrate.ts';
 import { isAppError } from '../../../src/platform/errors.ts';
+import { packageRoot } from '../../../src/platform/root.ts';
 import { rows, run, sql } from '../../../src/platform/sql.ts';
 import { makeBlankDatabase, makeTestDatabase, openTestPool, type TestDatabase } from '../../support/database.ts';
+
+/** Every migration of the folder must be known to the program, in order. */
+const ALL = readdirSync(join(packageRoot(), 'migrations'))
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.replace(/\.ts$/, ''))
+  .sort();
 
 describe('platform migrations', () => {
   let blank: TestDatabase;
@@ -12,8 +21,8 @@ describe('platform migrations', () => {
   afterEach(() => blank.drop());
 
   it('make the schema and its tables, once', async () => {
-    expect(await pendingMigrations(blank.db)).to.deep.equal(['0001-platform']);
-    expect(await migratePlatform(blank.db)).to.deep.equal({ applied: ['0001-platform'] });
+    expect(await pendingMigrations(blank.db)).to.deep.equal(ALL);
+    expect(await migratePlatform(blank.db)).to.deep.equal({ applied: ALL });
     expect(await migratePlatform(blank.db)).to.deep.equal({ applied: [] });
     expect(await pendingMigrations(blank.db)).to.deep.equal([]);
     const tables = await rows(blank.db, sql`select tablename from pg_tables where schemaname = 'credenza'`);
@@ -25,7 +34,7 @@ describe('platform migrations', () => {
     const pools = [1, 2, 3, 4].map(() => openTestPool(blank.url));
     try {
       const results = await Promise.all(pools.map((pool) => migratePlatform(pool)));
-      expect(results.flatMap((result) => result.applied)).to.deep.equal(['0001-platform']);
+      expect(results.flatMap((result) => result.applied)).to.deep.equal(ALL);
       expect(await rows(blank.db, sql`select 1 from credenza.lease`)).to.have.length(0);
     } finally {
       await Promise.all(pools.map((pool) => pool.destroy()));
@@ -36,14 +45,14 @@ describe('platform migrations', () => {
     await run(blank.db, sql`create schema credenza`);
     await run(blank.db, sql`create table credenza.lease (name text collate "C" primary key, holder text not null, expires_at timestamptz(3) not null)`);
     await run(blank.db, sql`insert into credenza.lease values ('migration', 'gone', clock_timestamp() + interval '1 second')`);
-    expect(await migratePlatform(blank.db)).to.deep.equal({ applied: ['0001-platform'] });
+    expect(await migratePlatform(blank.db)).to.deep.equal({ applied: ALL });
   });
 
   it('keep two plans in one database apart', async () => {
     await migratePlatform(blank.db);
     const other = openTestPool(blank.url, { schema: 'second_plan' });
     try {
-      expect(await migratePlatform(other)).to.deep.equal({ applied: ['0001-platform'] });
+      expect(await migratePlatform(other)).to.deep.equal({ applied: ALL });
     } finally {
       await other.destroy();
     }

@@ -84,10 +84,15 @@ export async function inTransaction<T>(db: Knex, work: (tx: Knex.Transaction) =>
     try {
       return await db.transaction(work);
     } catch (error) {
-      const state = sqlState(error);
-      if (state === undefined || !RETRIED.includes(state) || attempt >= 5) throw error;
+      if (!isRetried(error) || attempt >= 5) throw error;
     }
   }
+}
+
+/** True for a serialisation failure or a deadlock: nothing was written, and the same work may succeed now. */
+export function isRetried(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== undefined && RETRIED.includes(state);
 }
 
 /** True when this handle already is a transaction. */

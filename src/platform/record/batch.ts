@@ -31,7 +31,10 @@ export interface Entry {
 
 /** A batch of one object in one transaction. */
 export interface Batch {
-  readonly tx: Knex.Transaction;
+  /** The batch's transaction; null for a write that is one statement (`direct.ts`) and needs none. */
+  readonly tx: Knex.Transaction | null;
+  /** What the batch reads by: its transaction when it has one. */
+  readonly db: Knex;
   readonly context: CallContext;
   readonly plan: ObjectPlan;
   readonly entries: readonly Entry[];
@@ -41,6 +44,12 @@ export interface Batch {
   /** The caller's rights on the object; null when the call is the system's own. */
   readonly rights: Rights | null;
   readonly actor: string;
+}
+
+/** The transaction of a batch, for what must be held until it ends. @throws AppError internal when the batch has none */
+export function txOf(batch: Batch): Knex.Transaction {
+  if (batch.tx === null) throw new AppError('internal', `A write of ${batch.plan.object.name} needs a transaction and has none.`);
+  return batch.tx;
 }
 
 /** Entries that have not failed. */

@@ -1,11 +1,13 @@
 import type { Knex } from 'knex';
-import { rightsFor } from '../access/rights.ts';
 import type { CallContext } from '../access/types.ts';
-import { inTransaction } from '../db.ts';
+import { inTransaction, isRetried, isTransaction } from '../db.ts';
 import { AppError, isAppError } from '../errors.ts';
 import { fault as defaultFault, type Fault } from '../fault.ts';
 import { makeReader } from '../query/reader.ts';
 import type { RecordData } from '../query/types.ts';
+import { answerOf, isAnswerable } from './answer.ts';
+import { isDirect, runDirect } from './direct.ts';
+import { planOf } from './object-plan.ts';
 import { makeBatch, preparedBatch, writeBatch, type Machinery } from './pipeline.ts';
 import { translateWriteError } from './pg-errors.ts';
 import type { PolicyLookup } from './related.sql.ts';
@@ -39,19 +41,53 @@ export function makeRecordEngine(options: RecordEngineOptions = {}): RecordEngin
   return {
     write: (tx, context, object, items, more) => write(machinery, tx, context, object, items, more ?? {}),
     writeOne: async (db, context, object, item) => {
-      const answer = await inTransaction(db, async (tx) => {
-        const batch = await runAtomic(machinery, tx, context, object, [item], {});
-        const [entry] = batch.entries;
-        if (entry === undefined) throw new AppError('internal', 'The record engine lost an item.');
-        const image = entry.idle ? entry.before : entry.after;
-        const record = item.kind === 'delete' ? null : (plainRecord(context, object, image) ?? (await readBack(reader, tx, context, object, entry.id)));
-        faults('record.before_commit');
-        return { record, id: entry.id, version: Number(image?.['version']) };
-      });
+      const direct = await writeWithoutLock(machinery, db, context, object, item);
+      const answer = direct ?? (await inTransaction(db, (tx) => writeUnderLock(machinery, reader, tx, context, object, item)));
       faults('record.after_commit');
       return answer;
     },
   };
+}
+
+type Written = Awaited<ReturnType<RecordEngine['writeOne']>>;
+
+/** Writes by one statement where that is enough; null when it is not, or when somebody else wrote meanwhile. */
+async function writeWithoutLock(machinery: Machinery, db: Knex, context: CallContext, object: string, item: WriteItem): Promise<Written | null> {
+  const plan = planOf(context.model, object);
+  if (isTransaction(db) || !isDirect(machinery, plan, item) || !isAnswerable(context, object)) return null;
+  try {
+    const batch = await runDirect(machinery, db, context, object, item);
+    if (batch === null) return null;
+    const { id, image } = writtenImage(batch);
+    return { record: await answerOf(db, context, object, image, machinery.policies), id, version: Number(image?.['version']) };
+  } catch (error) {
+    const known = translateWriteError(plan.object, error);
+    if (known instanceof AppError) throw known;
+    // What a lock would have kept away is tried again under lock.
+    if (isRetried(error)) return null;
+    throw error;
+  }
+}
+
+async function writeUnderLock(
+  machinery: Machinery,
+  reader: ReturnType<typeof makeReader>,
+  tx: Knex.Transaction,
+  context: CallContext,
+  object: string,
+  item: WriteItem,
+): Promise<Written> {
+  const { id, image } = writtenImage(await runAtomic(machinery, tx, context, object, [item], {}));
+  const made = item.kind === 'delete' ? null : await answerOf(tx, context, object, image, machinery.policies);
+  const record = made ?? (item.kind === 'delete' ? null : await readBack(reader, tx, context, object, id));
+  machinery.faults('record.before_commit');
+  return { record, id, version: Number(image?.['version']) };
+}
+
+function writtenImage(batch: Batch): { readonly id: string; readonly image: Image | null } {
+  const [entry] = batch.entries;
+  if (entry === undefined) throw new AppError('internal', 'The record engine lost an item.');
+  return { id: entry.id, image: entry.idle ? entry.before : entry.after };
 }
 
 /** The record as the caller may read it, or null when it is out of the caller's sight. */
@@ -62,16 +98,6 @@ async function readBack(reader: ReturnType<typeof makeReader>, db: Knex, context
     if (isAppError(error, 'not_found')) return null;
     throw error;
   }
-}
-
-/** The answer without another statement: possible when the caller may read every row and nothing is computed. */
-function plainRecord(context: CallContext, name: string, image: Image | null): RecordData | null {
-  const rights = rightsFor(context, name);
-  const fields = [...rights.object.fields.values()].filter((field) => rights.readable.has(field.name) && field.name !== 'deletedAt');
-  const isOpen = rights.readGrants.some((grant) => grant.read.kind === 'all') && rights.conditional.size === 0;
-  const id = image?.['id'];
-  if (image === null || typeof id !== 'string' || !isOpen || fields.some((field) => field.column === null)) return null;
-  return { id, version: Number(image['version']), ...Object.fromEntries(fields.map((field) => [field.name, image[field.name] ?? null])) };
 }
 
 async function write(
@@ -95,7 +121,7 @@ async function runAtomic(
   items: readonly WriteItem[],
   options: WriteOptions,
 ): Promise<Batch> {
-  const batch = makeBatch(tx, context, object, items, options, true);
+  const batch = makeBatch({ db: tx, tx }, context, object, items, options, true);
   try {
     await preparedBatch(machinery, batch);
     await writeBatch(machinery, batch);
@@ -118,7 +144,7 @@ async function writeEach(
   options: WriteOptions,
   offset = 0,
 ): Promise<readonly WriteOutcome[]> {
-  const batch = makeBatch(tx, context, object, items, options, false);
+  const batch = makeBatch({ db: tx, tx }, context, object, items, options, false);
   await savepoint(tx, 'set');
   try {
     await preparedBatch(machinery, batch);

@@ -19,8 +19,8 @@ export async function checkFiles(batch: Batch): Promise<void> {
   if (wanted.length === 0) return;
   const ids = [...new Set(wanted.map(({ id }) => id))];
   const found = await rows(
-    batch.tx,
-    sql`select id::text from ${platformTable(batch.tx, 'file')} where id = any(${ids}::uuid[]) and created_by = ${batch.actor}`,
+    batch.db,
+    sql`select id::text from ${platformTable(batch.db, 'file')} where id = any(${ids}::uuid[]) and created_by = ${batch.actor}`,
   );
   const own = new Set(found.map((row) => String(row['id'])));
   for (const { entry, field, id } of wanted) {

@@ -36,6 +36,30 @@ export function imageOf(object: ObjectModel, row: Readonly<Record<string, unknow
   return image;
 }
 
+const arrayReaders = new WeakMap<ObjectModel, (row: readonly unknown[]) => Image>();
+
+/** Makes the function that turns a row, as an array in the order of `storedFields`, into an image. */
+export function imageReader(object: ObjectModel): (row: readonly unknown[]) => Image {
+  const known = arrayReaders.get(object);
+  if (known !== undefined) return known;
+  let at = 0;
+  const readers = storedFields(object).map(({ field, columns }) => {
+    const reader = { name: field.name, at, isPointer: columns.length === 2, format: fieldType(field).format };
+    at += columns.length;
+    return reader;
+  });
+  const made = (row: readonly unknown[]): Image => {
+    const image: Record<string, unknown> = {};
+    for (const reader of readers) {
+      const value = row[reader.at] ?? null;
+      image[reader.name] = !reader.isPointer ? reader.format(value) : value === null ? null : { object: row[reader.at + 1], id: value };
+    }
+    return image;
+  };
+  arrayReaders.set(object, made);
+  return made;
+}
+
 /** Physical columns of a set of fields, with sort keys and targets. */
 export function physicalColumns(fields: readonly FieldModel[]): readonly string[] {
   return fields.flatMap((field) => [field.column, field.sortColumn, field.objectColumn].filter((column) => column !== null));

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { ObjectModel } from '../model/types.ts';
-import { ident, platformTable, rows, schemaOf, sql } from '../sql.ts';
-import { imageOf } from './images.ts';
+import { ident, platformTable, ready, rowArrays, rows, schemaOf, sql, type ReadyStatement } from '../sql.ts';
+import { imageOf, imageReader } from './images.ts';
 import type { Image } from './batch.ts';
 import { columnsOf } from './related.sql.ts';
 
@@ -18,6 +18,28 @@ export async function lockRecords(
   return new Map(found.map((row) => imageOf(object, row)).map((image) => [String(image['id']), image]));
 }
 
+/** Reads records as they stand, the trash included, and locks nothing: whoever writes them must compare the version. */
+export async function readRecords(db: Knex, object: ObjectModel, ids: readonly string[], modelVersion: number): Promise<ReadonlyMap<string, Image>> {
+  if (ids.length === 0) return new Map();
+  const found = await rowArrays(db, readStatement(object, schemaOf(db), modelVersion), [ids]);
+  const read = imageReader(object);
+  return new Map(found.map(read).map((image) => [String(image['id']), image]));
+}
+
+const readStatements = new WeakMap<ObjectModel, ReadyStatement>();
+
+/** A Model belongs to one schema, and so do its objects. */
+function readStatement(object: ObjectModel, schema: string, modelVersion: number): ReadyStatement {
+  const known = readStatements.get(object);
+  if (known !== undefined) return known;
+  const made = ready(
+    sql`select ${columnsOf(object)} from ${ident(schema, object.table)} where id = any(${[]}::uuid[])`.text,
+    `before_${object.id}_${modelVersion}`,
+  );
+  readStatements.set(object, made);
+  return made;
+}
+
 /** Locks parents whose guards look at the children that are about to be written; lets references to them pass. */
 export async function lockParents(tx: Knex.Transaction, object: ObjectModel, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
@@ -25,10 +47,10 @@ export async function lockParents(tx: Knex.Transaction, object: ObjectModel, ids
 }
 
 /** Ids of fields that others changed after `version`, from the record's history. */
-export async function fieldsChangedSince(tx: Knex.Transaction, id: string, version: number): Promise<ReadonlySet<string>> {
+export async function fieldsChangedSince(db: Knex, id: string, version: number): Promise<ReadonlySet<string>> {
   const found = await rows(
-    tx,
-    sql`select distinct k.field_id from ${platformTable(tx, 'record_history')} h cross join lateral jsonb_object_keys(h.changes) as k(field_id)
+    db,
+    sql`select distinct k.field_id from ${platformTable(db, 'record_history')} h cross join lateral jsonb_object_keys(h.changes) as k(field_id)
         where h.record_id = ${id}::uuid and h.version > ${version}::int`,
   );
   return new Set(found.map((row) => String(row['field_id'])));

@@ -9,10 +9,10 @@ import type { FieldModel } from '../model/types.ts';
 import type { RecordData } from '../query/types.ts';
 import { actorOf } from './actor.ts';
 import { authorizeAfter, authorizeBefore, ruleReads, writeRights } from './authorize.ts';
-import { alive, fail, pending, settleFindings, type Batch, type Entry } from './batch.ts';
+import { alive, fail, pending, settleFindings, txOf, type Batch, type Entry } from './batch.ts';
 import { physicalColumns, physicalRow, rowOf } from './images.ts';
 import { readIncoming } from './incoming.ts';
-import { fieldsChangedSince, lockRecords } from './load.sql.ts';
+import { fieldsChangedSince, lockRecords, readRecords } from './load.sql.ts';
 import { planOf } from './object-plan.ts';
 import { uniqueConflict } from './pg-errors.ts';
 import { applyDefaults, applyTransition, beginChange, beginCreate, beginTransition, checkGuards, compareImages, validateEntry } from './prepare.ts';
@@ -46,7 +46,7 @@ export interface Machinery {
 
 /** Lays out a batch; nothing is read or written yet. */
 export function makeBatch(
-  tx: Knex.Transaction,
+  handle: { readonly db: Knex; readonly tx: Knex.Transaction | null },
   context: CallContext,
   object: string,
   items: readonly WriteItem[],
@@ -69,7 +69,7 @@ export function makeBatch(
   const plan = planOf(context.model, object);
   const system = options.asSystem === true || context.principal.kind === 'system';
   const rights = system ? null : writeRights(context, object);
-  return { tx, context, plan, entries, atomic, events: options.events ?? 'each', system, rights, actor: actorOf(context.principal) };
+  return { ...handle, context, plan, entries, atomic, events: options.events ?? 'each', system, rights, actor: actorOf(context.principal) };
 }
 
 /** Everything up to the point where rows are written; entries that cannot be written have failed by then. */
@@ -110,7 +110,7 @@ async function preloadFor(batch: Batch, related: Related, reads: readonly ReadPa
     const row = image(entry);
     return row === null ? [] : [rowOf(object, row)];
   });
-  await preload(batch.tx, batch.context.model, object, roots, reads, related);
+  await preload(batch.db, batch.context.model, object, roots, reads, related);
 }
 
 /** Locks what exists, by id; a record that is gone, or in the trash when it should not be, ends its entry. */
@@ -123,12 +123,9 @@ async function loadBefore(batch: Batch): Promise<void> {
     seen.add(entry.id);
   }
   const changing = alive(batch).filter((entry) => entry.item.kind !== 'create');
-  const found = await lockRecords(
-    batch.tx,
-    object,
-    changing.map((entry) => entry.id),
-    batch.context.model.version,
-  );
+  const ids = changing.map((entry) => entry.id);
+  const { version } = batch.context.model;
+  const found = batch.tx === null ? await readRecords(batch.db, object, ids, version) : await lockRecords(batch.tx, object, ids, version);
   for (const entry of changing) {
     const image = found.get(entry.id);
     const isTrashed = image !== undefined && image['deletedAt'] !== null;
@@ -154,13 +151,13 @@ async function checkVersions(machinery: Machinery, batch: Batch): Promise<void> 
 }
 
 async function staleVersion(machinery: Machinery, batch: Batch, entry: Entry, version: number): Promise<AppError> {
-  const { plan, tx, context } = batch;
-  const changed = await fieldsChangedSince(tx, entry.id, version);
+  const { plan, db, context } = batch;
+  const changed = await fieldsChangedSince(db, entry.id, version);
   const isReadable = (name: string): boolean => batch.rights === null || batch.rights.readable.has(name);
   const clashing = plan.userFields
     .filter(({ field }) => changed.has(field.id) && entry.sent.has(field.name) && isReadable(field.name))
     .map(({ field }) => field.name);
-  const current = await machinery.current(tx, context, plan.object.name, entry.id);
+  const current = await machinery.current(db, context, plan.object.name, entry.id);
   const message = `Somebody changed this ${plan.object.label} since you read it (you have version ${version}, now it is ${String(entry.before?.['version'])}).`;
   return new AppError('conflict_version', message, { extra: { current, clashing } });
 }
@@ -179,7 +176,7 @@ async function buildAfter(machinery: Machinery, batch: Batch, related: Related):
 
 /** Guards, then what transitions set. */
 async function moveAlong(machinery: Machinery, batch: Batch): Promise<void> {
-  const { plan, tx } = batch;
+  const { plan } = batch;
   const moving = alive(batch).filter((entry) => entry.transition !== null);
   if (moving.length === 0) return;
   const related = makeRelated();
@@ -187,7 +184,7 @@ async function moveAlong(machinery: Machinery, batch: Batch): Promise<void> {
     const transition = plan.transitions.get(name);
     if (transition === undefined) continue;
     const roots = group.map((entry) => rowOf(plan.object, entry.after));
-    await preload(tx, batch.context.model, plan.object, roots, [...transition.guardReads, ...transition.setReads], related, true);
+    await preload(txOf(batch), batch.context.model, plan.object, roots, [...transition.guardReads, ...transition.setReads], related, true);
     const context = evalContext(batch.context, related, machinery.policies);
     for (const entry of group) {
       checkGuards(batch, entry, transition, context);
@@ -200,11 +197,11 @@ async function moveAlong(machinery: Machinery, batch: Batch): Promise<void> {
 
 /** The schema and the checks of what would be written. */
 async function validateAll(machinery: Machinery, batch: Batch): Promise<void> {
-  const { plan, tx } = batch;
+  const { plan, db } = batch;
   const related = makeRelated();
   const judged = pending(batch).filter((entry) => entry.item.kind !== 'delete' && entry.item.kind !== 'restore');
   const roots = judged.map((entry) => rowOf(plan.object, entry.after));
-  await preload(tx, batch.context.model, plan.object, roots, plan.checkReads, related);
+  await preload(db, batch.context.model, plan.object, roots, plan.checkReads, related);
   const context = evalContext(batch.context, related, machinery.policies);
   for (const entry of judged) validateEntry(batch, entry, context);
 }
@@ -220,7 +217,8 @@ function groupByTransition(entries: readonly Entry[]): ReadonlyMap<string, reado
 
 /** For batches that fail item by item: keys taken by live records, and keys that two items of the batch share. */
 async function refuseTakenKeys(batch: Batch): Promise<void> {
-  const { plan, tx } = batch;
+  const { plan } = batch;
+  const tx = txOf(batch);
   for (const key of plan.uniques) {
     const candidates = pending(batch).filter((entry) => hasNewKey(entry, key));
     const seen = new Set<string>();
@@ -248,7 +246,8 @@ function hasNewKey(entry: Entry, key: readonly FieldModel[]): boolean {
 
 /** Writes what is left: records, then what stands beside them, then hooks, then what follows from trashing. */
 export async function writeBatch(machinery: Machinery, batch: Batch): Promise<void> {
-  const { tx, plan, context } = batch;
+  const { plan, context } = batch;
+  const tx = txOf(batch);
   const followUps = await lookForChildren(batch);
   const entries = pending(batch);
   if (entries.length === 0) return;
@@ -276,7 +275,7 @@ async function numberRecords(batch: Batch): Promise<void> {
   const creates = pending(batch).filter((entry) => entry.item.kind === 'create');
   const { sequences } = batch.plan;
   const first = await takeNumbers(
-    batch.tx,
+    txOf(batch),
     sequences.map((field) => field.id),
     creates.length,
   );
@@ -291,7 +290,8 @@ async function numberRecords(batch: Batch): Promise<void> {
 }
 
 async function writeRecords(batch: Batch, entries: readonly Entry[]): Promise<void> {
-  const { tx, plan, context } = batch;
+  const { plan, context } = batch;
+  const tx = txOf(batch);
   const all = plan.stored.map(({ field }) => field);
   const creates = entries.filter((entry) => entry.item.kind === 'create');
   await insertRecords(

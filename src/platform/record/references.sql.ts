@@ -43,13 +43,13 @@ export async function liveTargets(
 }
 
 /** Which object each bare id belongs to, looked for in the given objects; ids are unique over all of them. */
-export async function objectsOf(tx: Knex.Transaction, model: Model, names: readonly string[], ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+export async function objectsOf(db: Knex, model: Model, names: readonly string[], ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const objects = names.flatMap((name) => model.objects.get(name) ?? []);
   if (objects.length === 0 || ids.length === 0) return new Map();
   const parts = objects.map(
-    (object) => sql`select id, ${object.name}::text as object from ${ident(schemaOf(tx), object.table)} where id = any(${[...ids]}::uuid[])`,
+    (object) => sql`select id, ${object.name}::text as object from ${ident(schemaOf(db), object.table)} where id = any(${[...ids]}::uuid[])`,
   );
-  const found = await rows(tx, joinSql(parts, ' union all '));
+  const found = await rows(db, joinSql(parts, ' union all '));
   return new Map(found.map((row) => [String(row['id']), String(row['object'])]));
 }
 

@@ -3,7 +3,7 @@ import { rowPredicate } from '../access/secure.sql.ts';
 import { AppError } from '../errors.ts';
 import { isUuid } from '../ids.ts';
 import { keyword, type Sql } from '../sql.ts';
-import { alive, fail, find, hasFinding, pending, type Batch, type Entry } from './batch.ts';
+import { alive, fail, find, hasFinding, pending, txOf, type Batch, type Entry } from './batch.ts';
 import { targetOf } from './images.ts';
 import { lockParents } from './load.sql.ts';
 import { liveTargets, objectsOf } from './references.sql.ts';
@@ -14,7 +14,7 @@ export async function resolveBareIds(batch: Batch): Promise<void> {
     if (field.objectColumn === null) continue;
     const bare = alive(batch).filter((entry) => isUuid(entry.after[field.name]));
     if (bare.length === 0) continue;
-    const found = await objectsOf(batch.tx, batch.context.model, field.ref?.to ?? [], [...new Set(bare.map((entry) => String(entry.after[field.name])))]);
+    const found = await objectsOf(batch.db, batch.context.model, field.ref?.to ?? [], [...new Set(bare.map((entry) => String(entry.after[field.name])))]);
     for (const entry of bare) {
       const id = String(entry.after[field.name]);
       const object = found.get(id);
@@ -37,7 +37,7 @@ export async function lockGuardedParents(batch: Batch): Promise<void> {
   }
   for (const [name, ids] of [...wanted].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const object = batch.context.model.objects.get(name);
-    if (object !== undefined && !object.builtin) await lockParents(batch.tx, object, [...ids].filter(isUuid));
+    if (object !== undefined && !object.builtin) await lockParents(txOf(batch), object, [...ids].filter(isUuid));
   }
 }
 
@@ -60,7 +60,8 @@ export async function checkReferences(batch: Batch): Promise<void> {
     const asked = wanted.filter((want) => want.asCaller === asCaller && !(want.object === batch.plan.object.name && own.has(want.id)));
     const targets = new Map<string, Set<string>>();
     for (const want of asked) targets.set(want.object, (targets.get(want.object) ?? new Set<string>()).add(want.id));
-    const live = await liveTargets(batch.tx, batch.context.model, targets, (object, alias) => (asCaller ? visibleRows(batch, object.name, alias) : null));
+    if (targets.size === 0) continue;
+    const live = await liveTargets(txOf(batch), batch.context.model, targets, (object, alias) => (asCaller ? visibleRows(batch, object.name, alias) : null));
     for (const want of asked) {
       if (live.get(want.object)?.has(want.id) !== true) report(batch, want);
     }

@@ -32,6 +32,14 @@ function historyOf(batch: Batch, entry: Entry): SideRow {
   return { id: entry.id, version: Number(entry.after['version']), kind: KINDS[entry.item.kind], action, changes };
 }
 
+/** What an event keeps of an image: its values. Whoever reads it takes what is missing for empty. */
+function filled(image: Image | null): Image | null {
+  if (image === null) return null;
+  const kept: Record<string, unknown> = {};
+  for (const name in image) if (image[name] !== null && image[name] !== undefined) kept[name] = image[name];
+  return kept;
+}
+
 function eventsOf(batch: Batch, entries: readonly Entry[]): readonly EventSideRow[] {
   const { newId } = batch.context;
   if (batch.events === 'none') return [];
@@ -43,8 +51,8 @@ function eventsOf(batch: Batch, entries: readonly Entry[]): readonly EventSideRo
         record_id: entry.id,
         record_ids: null,
         kind: KINDS[entry.item.kind],
-        before: entry.before,
-        after: entry.after,
+        before: filled(entry.before),
+        after: filled(entry.after),
         changed: entry.changed,
         transition,
       };

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import { fail, pending, type Batch, type Entry } from './batch.ts';
+import { fail, pending, txOf, type Batch, type Entry } from './batch.ts';
 import { pointingAt, type Pointing } from './references.sql.ts';
 import type { WriteItem } from './types.ts';
 
@@ -15,10 +15,10 @@ export interface FollowUp {
  */
 export async function lookForChildren(batch: Batch): Promise<readonly FollowUp[]> {
   const going = pending(batch).filter((entry) => entry.item.kind === 'delete');
-  const { tx, plan } = batch;
+  const { plan } = batch;
   if (going.length === 0) return [];
   const pointing = await pointingAt(
-    tx,
+    txOf(batch),
     plan.object,
     plan.inbound,
     going.map((entry) => entry.id),

@@ -1,6 +1,6 @@
 import { readRights, type Rights } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
-import { FIELD_TYPES } from '../../platform/model/field-types.ts';
+import { FIELD_TYPES, fieldType } from '../../platform/model/field-types.ts';
 import type { FieldModel } from '../../platform/model/types.ts';
 import { canRead, describeLayout, describeViews, type LayoutDescription, type ViewDescription } from './layout.ts';
 
@@ -60,7 +60,7 @@ function describeField(rights: Rights, field: FieldModel): FieldDescription {
     readOnly: field.readOnly || !rights.writable.has(field.name),
     required: field.required,
     searchable: field.searchable,
-    sortable: field.column !== null && (field.sortColumn !== null || type.operators.includes('less')),
+    sortable: field.column !== null && (field.sortColumn !== null || fieldType(field).operators.includes('less')),
     maxLength: field.maxLength,
     options:
       field.values === null

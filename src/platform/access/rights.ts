@@ -1,7 +1,7 @@
 import { childrenOf, treeOf, type Expr } from '../expression/tree.ts';
 import type { ReadPath, TypedExpression } from '../expression/types.ts';
 import type { ObjectPermission, PermissionFile, RowAccess } from '../metadata/types.ts';
-import type { Model, ObjectModel } from '../model/types.ts';
+import type { Model, ObjectModel, RollupModel } from '../model/types.ts';
 import { SYSTEM_FIELDS } from '../model/types.ts';
 import { AppError } from '../errors.ts';
 import type { CallContext, Principal } from './types.ts';
@@ -245,11 +245,30 @@ function nameGrant(object: ObjectModel): Grant {
   };
 }
 
+/**
+ * A roll-up says something of all related records: it is readable where the caller may read every one of them and what is
+ * looked at in them, or where the metadata declassifies it.
+ */
+function isRollupOpen(model: Model, files: readonly PermissionFile[], principal: Principal, rollup: RollupModel): boolean {
+  if (rollup.declassified) return true;
+  const child = model.objects.get(rollup.object);
+  if (child === undefined) return false;
+  const reads = [rollup.value, rollup.filter].flatMap((expression) => expression?.reads.map((read) => read.steps[0]?.field ?? '') ?? []);
+  const inputs = [rollup.via, ...(rollup.op === 'last' ? [rollup.orderBy] : []), ...reads];
+  const grants = rawGrants(model, files, principal, child);
+  if (!grants.some((grant) => grant.read.kind === 'all' && inputs.every((name) => grant.fields.has(name)))) return false;
+  return inputs.every((name) => {
+    const inner = child.fields.get(name)?.rollup ?? null;
+    return inner === null || isRollupOpen(model, files, principal, inner);
+  });
+}
+
 /** A formula says something of its inputs, so it is readable only where all of them are. */
 function withoutClosedFormulas(model: Model, files: readonly PermissionFile[], principal: Principal, object: ObjectModel, grant: Grant): ReadonlySet<string> {
   const readable = new Set(grant.fields);
   for (const name of grant.fields) {
-    const formula = object.fields.get(name)?.formula;
+    const { formula, rollup } = object.fields.get(name) ?? {};
+    if (rollup !== undefined && rollup !== null && !isRollupOpen(model, files, principal, rollup)) readable.delete(name);
     if (formula === undefined || formula === null) continue;
     if (!formula.reads.every((path) => isPathOpen(model, files, principal, path, grant, new Set([`${object.name}.${name}`])))) readable.delete(name);
   }
@@ -272,7 +291,8 @@ function isPathOpen(model: Model, files: readonly PermissionFile[], principal: P
       );
     }
     const key = `${step.object}.${step.field}`;
-    const formula = object.fields.get(step.field)?.formula ?? null;
+    const { formula = null, rollup = null } = object.fields.get(step.field) ?? {};
+    if (rollup !== null && !isRollupOpen(model, files, principal, rollup)) return false;
     return grants.some(
       (grant) =>
         grant.fields.has(step.field) &&

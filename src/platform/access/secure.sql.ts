@@ -1,5 +1,6 @@
 import { compileFilterSql, compileValueSql } from '../expression/to-sql.sql.ts';
 import type { ExprField, ExprObject, ExprSchema, SqlContext } from '../expression/types.ts';
+import { readTable } from '../model/read-table.sql.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
 import { AppError } from '../errors.ts';
 import { openSearchFields } from './search-fields.ts';
@@ -70,9 +71,9 @@ function anyRule(ctx: CallContext, rules: readonly RowRule[], alias: string): Sq
   return sql`(${joinSql(conditions, ' or ')})`;
 }
 
-/** `"schema"."table"` of an object. */
+/** What stands after FROM when an object's rows are read. */
 export function objectTable(ctx: CallContext, object: ObjectModel): Sql {
-  return ident(ctx.model.schema, object.table);
+  return readTable(ctx.model.schema, object);
 }
 
 /** True when some field must be masked row by row, so that the raw table may not be read directly. */
@@ -156,7 +157,7 @@ export function secureRelation(ctx: CallContext, object: string, rowsOf: 'live' 
 
 /** The value of a readable field in a row of the secured relation (or of the raw table when nothing is masked). */
 export function valueSql(ctx: CallContext, rights: Rights, field: FieldModel, alias: string): Sql {
-  if (field.formula !== null) {
+  if (field.formula !== null && field.column === null) {
     if (isMasked(rights)) return ident(alias, formulaColumn(field.name));
     return compileValueSql(field.formula, inputSchema(ctx), { alias, context: sqlContext(ctx) });
   }
@@ -181,7 +182,7 @@ function maskedColumns(ctx: CallContext, rights: Rights): Sql {
 }
 
 function storedColumns(ctx: CallContext, field: FieldModel): readonly (readonly [Sql, string])[] {
-  if (field.formula !== null) {
+  if (field.formula !== null && field.column === null) {
     // Inputs are checked when rights are compiled; rows on the way are limited by the secured schema.
     const value = compileValueSql(field.formula, inputSchema(ctx), { alias: INNER, context: sqlContext(ctx) });
     return [[value, formulaColumn(field.name)]];

@@ -27,6 +27,7 @@ const CONTROLS: Readonly<Record<FieldKind, Control>> = {
   file: 'text',
   sequence: 'text',
   formula: 'text',
+  rollup: 'text',
   json: 'textarea',
   textList: 'textarea',
 };

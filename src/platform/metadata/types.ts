@@ -15,6 +15,23 @@ export interface ReferenceAnnotation {
   readonly onDelete?: 'restrict' | 'clear' | 'cascade';
 }
 
+/** A value that the engine keeps up to date from the records of a to-many path. */
+export interface RollupAnnotation {
+  /** Name of the to-many path. */
+  readonly relation: string;
+  readonly op: 'count' | 'sum' | 'min' | 'max' | 'avg' | 'last';
+  /** Of one related record: a field, or an expression of its own stored fields; none for `count`. */
+  readonly value?: Expression;
+  /** Which related records count; of their own stored fields. */
+  readonly filter?: Expression;
+  /** For `last`: the field of the related records that says which is the last; their creation by default. */
+  readonly orderBy?: string;
+  /** Written as deltas that a worker folds, for parents that many write at once. */
+  readonly hot?: boolean;
+  /** Shown to all who may read the record, whether or not they may read the related records. */
+  readonly declassified?: boolean;
+}
+
 export interface FieldSchema {
   readonly title?: string;
   readonly description?: string;
@@ -46,6 +63,7 @@ export interface FieldSchema {
   /** Name of a value set: makes the field a picklist (string) or multi-picklist (array). */
   readonly 'x-values'?: string;
   readonly 'x-formula'?: Expression;
+  readonly 'x-rollup'?: RollupAnnotation;
   readonly 'x-default'?: Expression;
   readonly 'x-sequence'?: string;
   readonly 'x-sensitive'?: 'restricted' | 'confidential';

@@ -14,6 +14,7 @@ import { isAssignable, makeExprSchema, typeWords, valueType } from './expr-schem
 import { fieldPointer, ownFields, userFields, systemFields, USER_OBJECT, wordsOf } from './fields.ts';
 import { deepFreeze } from './freeze.ts';
 import { compilePath } from './paths.ts';
+import { checkDerived, compileRollup } from './rollups.ts';
 import type { PhysicalNames } from './physical.ts';
 import type { CheckModel, FieldModel, Model, ObjectModel, PathModel, ToManyModel } from './types.ts';
 import { compileValidate, makeAjv } from './validate.ts';
@@ -125,12 +126,27 @@ export function compile(input: CompileInput): { readonly model: Model; readonly 
       const fallback = schema['x-default'];
       const defaultValue =
         fallback === undefined ? null : checkAt(fallback, draft.name, pointer(fieldPointer(field.name, '/x-default')), valueType(field), CALLER_VARIABLES);
-      draft.fields.set(field.name, { ...field, formula: formulaModel, defaultValue });
+      const annotation = schema['x-rollup'];
+      const rollup =
+        annotation === undefined
+          ? null
+          : compileRollup({
+              annotation,
+              field,
+              owner: draft,
+              objects: drafts,
+              schema: input.schema,
+              checkAt,
+              errors,
+              pointer: (rest) => pointer(fieldPointer(field.name, `/x-rollup${rest}`)),
+            });
+      draft.fields.set(field.name, { ...field, formula: formulaModel, rollup, defaultValue });
     }
     const path = paths.get(draft.name);
     const pathModel = path === undefined ? null : compilePath(path, draft.fields, checkAt, errors);
     objects.set(draft.name, finishObject(draft, pathModel, checkAt, errors, compileValidate(ajv, draft.fields), set.valueSets));
   }
+  errors.push(...checkDerived(objects, (object, field, rest) => metadataPointer('objects', object, fieldPointer(field, rest))));
   const calendarLookup = calendarsOf(set, errors);
   const model: Model = {
     version: input.version,

@@ -1,8 +1,8 @@
 import { AppError } from '../errors.ts';
 import type { ExprField, ExprObject, ExprSchema, ExprType, FunctionTable, TypedExpression } from '../expression/types.ts';
 import type { CalendarFile, PolicyFile } from '../metadata/types.ts';
-import { ident } from '../sql.ts';
 import { fieldType } from './field-types.ts';
+import { readTable } from './read-table.sql.ts';
 import type { FieldModel, ToManyModel } from './types.ts';
 
 /** An object as far as expressions need it. */
@@ -33,7 +33,7 @@ export function makeExprSchema(input: SchemaInput): ExprSchema {
     table: (name) => {
       const object = input.objects.get(name);
       if (object === undefined) throw new AppError('internal', `There is no object ${name} to name a table of.`);
-      return ident(input.schema, object.table);
+      return readTable(input.schema, object);
     },
     policy: (name) => policies.get(name),
     hasCalendar: (name) => input.calendars.has(name),
@@ -50,7 +50,7 @@ function exprObject(object: SchemaObject, input: SchemaInput): ExprObject {
 
 function exprField(object: string, field: FieldModel, input: SchemaInput): ExprField {
   const { name, column } = field;
-  if (field.kind === 'formula' || column === null) {
+  if (column === null) {
     return {
       kind: 'formula',
       name,

@@ -192,11 +192,24 @@ export const FIELD_TYPES: Readonly<Record<FieldKind, FieldType>> = {
   address: { ...scalar(JSONB, { kind: 'json' }, ADDRESS_SCHEMA, parse.parseAddress, 'address', ['isEmpty']), bind: asJson },
   json: { ...scalar(JSONB, { kind: 'json' }, {}, same, 'json', ['isEmpty']), bind: asJson },
   formula: scalar(null, { kind: 'null' }, {}, same, 'readonly'),
+  rollup: scalar(null, { kind: 'null' }, {}, same, 'readonly'),
 };
 
-/** The entry for a field's values: a formula behaves as the kind that it declares. */
+/** The entry for a field's values: a formula and a roll-up behave as the kind that they declare. */
 export function fieldType(field: Pick<FieldModel, 'valueKind'>): FieldType {
   return FIELD_TYPES[field.valueKind];
+}
+
+/** True for a formula whose value is kept: one that is indexed or unique. The others are computed when they are read. */
+export function isStoredFormula(field: FieldSchema): boolean {
+  return field['x-formula'] !== undefined && (field['x-index'] === true || field['x-unique'] === true);
+}
+
+/** The entry for what a field keeps in its table; null when it keeps nothing. */
+export function storedType(field: FieldSchema): FieldType | null {
+  const kind = fieldKind(field);
+  if (kind === 'formula' && !isStoredFormula(field)) return null;
+  return kind === 'formula' || kind === 'rollup' ? FIELD_TYPES[valueKind(field)] : FIELD_TYPES[kind];
 }
 
 /** Name of the companion column with the object that a polymorphic reference points at. */
@@ -207,6 +220,7 @@ export function objectColumnOf(column: string): string {
 /** Kind of a field, from its schema. */
 export function fieldKind(field: FieldSchema): FieldKind {
   if (field['x-formula'] !== undefined) return 'formula';
+  if (field['x-rollup'] !== undefined) return 'rollup';
   if (field['x-sequence'] !== undefined) return 'sequence';
   return valueKind(field);
 }

@@ -1,6 +1,6 @@
 import { pointerToken } from '../metadata/kinds.ts';
 import type { FieldSchema, MetadataSet, ObjectFile, PathFile, ValueSetFile } from '../metadata/types.ts';
-import { FIELD_TYPES, fieldKind, objectColumnOf, valueKind } from './field-types.ts';
+import { FIELD_TYPES, fieldKind, objectColumnOf, storedType, valueKind } from './field-types.ts';
 import type { PhysicalNames } from './physical.ts';
 import type { FieldKind, FieldModel } from './types.ts';
 
@@ -18,6 +18,7 @@ const BLANK = {
   values: null,
   ref: null,
   formula: null,
+  rollup: null,
   defaultValue: null,
   sequence: null,
   minLength: null,
@@ -100,7 +101,7 @@ export function ownFields(objectName: string, file: ObjectFile, set: MetadataSet
       ...constraintsOf(schema, kind),
       id: schema['x-id'] ?? '',
       name,
-      readOnly: kind === 'formula' || kind === 'sequence' || isState,
+      readOnly: kind === 'formula' || kind === 'rollup' || kind === 'sequence' || isState,
       required: required.has(name),
       searchable: schema['x-search'] === true || searched.has(name),
       sensitive: schema['x-sensitive'] ?? null,
@@ -123,10 +124,11 @@ function kindsOf(schema: FieldSchema, kind: FieldKind, isState: boolean): Pick<F
 
 function columnsOf(schema: FieldSchema, kind: FieldKind, physical: PhysicalNames): Pick<FieldModel, 'column' | 'sortColumn' | 'objectColumn'> {
   const names = physical.get(schema['x-id'] ?? '');
-  if (kind === 'formula' || names === undefined) return { column: null, sortColumn: null, objectColumn: null };
+  const type = storedType(schema);
+  if (type === null || names === undefined) return { column: null, sortColumn: null, objectColumn: null };
   return {
     column: names.physical,
-    sortColumn: FIELD_TYPES[kind].sortable ? names.sortPhysical : null,
+    sortColumn: type.sortable ? names.sortPhysical : null,
     objectColumn: kind === 'polymorphic' ? objectColumnOf(names.physical) : null,
   };
 }

@@ -1,7 +1,7 @@
 import { AppError } from '../errors.ts';
 import { requiredId } from '../metadata/assign-ids.ts';
 import type { FieldSchema, MetadataSet } from '../metadata/types.ts';
-import { FIELD_TYPES, fieldKind, objectColumnOf } from './field-types.ts';
+import { fieldKind, objectColumnOf, storedType } from './field-types.ts';
 
 /** Name of a table or column in the database, given once. */
 export interface PhysicalName {
@@ -34,7 +34,7 @@ export function snakeCase(name: string): string {
 /** What a field stores, as recorded with its physical name; null when nothing is stored. */
 export function fieldShape(field: FieldSchema, set: MetadataSet): string | null {
   const kind = fieldKind(field);
-  const { column, sortable } = FIELD_TYPES[kind];
+  const { column = null, sortable = false } = storedType(field) ?? {};
   if (column === null) return null;
   if (kind === 'polymorphic') return `${column.cast}+object`;
   if (kind === 'reference') return `${column.cast}>${targetOf(field, set)}`;
@@ -61,7 +61,7 @@ export function planPhysicalNames(set: MetadataSet, recorded: PhysicalNames): Ph
       const known = recorded.get(id);
       const column = known?.physical ?? free(fieldName, id, columns);
       columns.add(column);
-      const isSortable = FIELD_TYPES[fieldKind(field)].sortable;
+      const isSortable = storedType(field)?.sortable === true;
       put(names, {
         id,
         kind: 'field',

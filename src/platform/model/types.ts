@@ -1,6 +1,8 @@
 import type { CalendarLookup, ExprSchema, FunctionTable, TypedExpression } from '../expression/types.ts';
+import type { Sql } from '../sql.ts';
 import type { FormFile, LayoutFile, ViewFile } from '../metadata/screen-types.ts';
 import type {
+  RollupAnnotation,
   CheckAnnotation,
   ImportMapFile,
   MailboxFile,
@@ -39,6 +41,7 @@ export type FieldKind =
   | 'file'
   | 'sequence'
   | 'formula'
+  | 'rollup'
   | 'json'
   | 'textList';
 
@@ -48,16 +51,16 @@ export interface FieldModel {
   readonly label: string;
   readonly help: string | null;
   readonly kind: FieldKind;
-  /** Kind of the values: a formula's declared one, text for a sequence, else `kind`. */
+  /** Kind of the values: the declared one of a formula or roll-up, text for a sequence, else `kind`. */
   readonly valueKind: FieldKind;
-  /** Physical column; null for formulas (computed when read). A polymorphic reference has a second one, see `objectColumn`. */
+  /** Physical column; null for formulas that are computed when read. A polymorphic reference has a second one, see `objectColumn`. */
   readonly column: string | null;
   /** Column with the name of the object that a polymorphic reference points at (its value is `{object, id}`). */
   readonly objectColumn: string | null;
   /** Companion column with the sort key, for sortable text. */
   readonly sortColumn: string | null;
   readonly system: boolean;
-  /** Written by the engine only (system columns, formulas, sequences, path state). */
+  /** Written by the engine only (system columns, formulas, roll-ups, sequences, path state). */
   readonly readOnly: boolean;
   readonly required: boolean;
   readonly unique: boolean;
@@ -67,12 +70,28 @@ export interface FieldModel {
   readonly values: ValueSetFile | null;
   readonly ref: { readonly to: readonly string[]; readonly as: string | null; readonly onDelete: NonNullable<ReferenceAnnotation['onDelete']> } | null;
   readonly formula: TypedExpression | null;
+  readonly rollup: RollupModel | null;
   readonly defaultValue: TypedExpression | null;
   readonly sequence: string | null;
   readonly minLength: number | null;
   readonly maxLength: number | null;
   readonly minimum: number | null;
   readonly maximum: number | null;
+}
+
+/** A value kept up to date from the records of a to-many path. */
+export interface RollupModel {
+  readonly relation: string;
+  /** The object of the related records, and the reference on it that points here. */
+  readonly object: string;
+  readonly via: string;
+  readonly op: RollupAnnotation['op'];
+  readonly value: TypedExpression | null;
+  readonly filter: TypedExpression | null;
+  readonly orderBy: string;
+  /** Table of the deltas that wait to be folded; null when related records are counted anew at each write. */
+  readonly deltas: Sql | null;
+  readonly declassified: boolean;
 }
 
 export interface ToManyModel {

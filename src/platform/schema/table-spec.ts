@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { requiredId } from '../metadata/assign-ids.ts';
 import type { FieldSchema, MetadataSet, ObjectFile } from '../metadata/types.ts';
-import { FIELD_TYPES, fieldKind, objectColumnOf } from '../model/field-types.ts';
+import { fieldKind, objectColumnOf, storedType } from '../model/field-types.ts';
 import { USER_OBJECT } from '../model/fields.ts';
 import type { PhysicalNames } from '../model/physical.ts';
 import { ident } from '../sql.ts';
@@ -73,8 +73,8 @@ export function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet
 
   function addField(fieldName: string, field: FieldSchema): void {
     const kind = fieldKind(field);
-    const type = FIELD_TYPES[kind];
-    if (type.column === null) return;
+    const type = storedType(field);
+    if (type === null || type.column === null) return;
     const fieldId = requiredId(field['x-id'], `${objectName}.${fieldName}`);
     const column = nameOf(physical, fieldId);
     columns.push({ name: column, ddl: type.column.ddl, fieldId });

@@ -34,6 +34,7 @@ describe('field kinds', () => {
       [{ type: 'object' }, 'json'],
       [{ type: 'string', 'x-sequence': 'A-{00}' }, 'sequence'],
       [{ type: 'integer', 'x-formula': '1 + 1' }, 'formula'],
+      [{ type: 'integer', 'x-rollup': { relation: 'notes', op: 'count' } }, 'rollup'],
     ];
     for (const [schema, kind] of cases) expect(fieldKind(schema), JSON.stringify(schema)).to.equal(kind);
   });
@@ -73,7 +74,7 @@ describe('field kinds', () => {
   });
 
   it('take "" and blanks for nothing', () => {
-    const kinds = Object.keys(FIELD_TYPES).filter((kind) => kind !== 'json' && kind !== 'formula');
+    const kinds = Object.keys(FIELD_TYPES).filter((kind) => kind !== 'json' && kind !== 'formula' && kind !== 'rollup');
     for (const [kind, type] of Object.entries(FIELD_TYPES))
       if (kinds.includes(kind)) for (const blank of ['', '   ', null]) expect(type.parse(blank, FACTS), kind).to.equal(null);
   });

@@ -1,5 +1,6 @@
 import { databaseTrouble } from '../platform/db.ts';
 import { AppError, isAppError } from '../platform/errors.ts';
+import { describeFailure } from '../platform/failure.ts';
 import { ACCOUNT_COMMANDS } from './commands/accounts.ts';
 import { AUTOMATION_COMMANDS } from './commands/automation.ts';
 import { DEMO_COMMANDS } from './commands/demo.ts';
@@ -72,7 +73,9 @@ function report(error: unknown, io: Io): number {
     return 1;
   }
   if (!isAppError(error)) {
-    io.say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    const { code, message } = describeFailure(error);
+    const frames = error instanceof Error ? (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at ')) : [];
+    io.say([message.includes(code) ? message : `${code}: ${message}`, ...frames].join('\n'));
     return 1;
   }
   io.say(error.message);

@@ -1,6 +1,7 @@
 import type { ErrorRequestHandler, Response } from 'express';
 import { databaseTrouble } from '../platform/db.ts';
 import { AppError, ERRORS, isAppError, type ErrorCode } from '../platform/errors.ts';
+import { describeFailure } from '../platform/failure.ts';
 import type { Log } from '../platform/log.ts';
 import { requestIdOf } from './request-id.ts';
 
@@ -135,9 +136,9 @@ function noted(log: Log, thrown: unknown, requestId: string): AppError {
   return error;
 }
 
-/** Message and stack of the cause; the driver's messages are cut to what the server said, for the rest holds values. */
+/** What failed below, and where: no value that was sent or stored (`platform/failure.ts`). */
 function describeCause(error: AppError): { readonly cause: string; readonly stack: string } {
   const { cause } = error;
   if (!(cause instanceof Error)) return { cause: error.message, stack: '' };
-  return { cause: (cause.message.split(' - ').at(-1) ?? '').slice(0, 300), stack: (cause.stack ?? '').split('\n    at ').slice(1, 8).join(' < ') };
+  return { cause: describeFailure(cause).message, stack: (cause.stack ?? '').split('\n    at ').slice(1, 8).join(' < ') };
 }

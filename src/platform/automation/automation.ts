@@ -3,6 +3,7 @@ import type { CallContext } from '../access/types.ts';
 import type { Clock, Instant } from '../clock.ts';
 import { inTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
+import { describeFailure } from '../failure.ts';
 import type { RandomBytes } from '../ids.ts';
 import { hasDueEvent } from '../jobs/events.ts';
 import type { JobHandler } from '../jobs/worker.ts';
@@ -106,8 +107,7 @@ export function makeAutomation(options: AutomationOptions): Automation {
   };
 
   const postpone = async (db: Knex, schedule: RuleSchedule, error: unknown): Promise<void> => {
-    const reason = error instanceof Error ? error.message.slice(0, 300) : typeof error;
-    log.error({ rule: schedule.ruleId, reason }, 'A timed rule could not be looked at; it is tried again in five minutes.');
+    log.error({ rule: schedule.ruleId, ...describeFailure(error) }, 'A timed rule could not be looked at; it is tried again in five minutes.');
     const later = new Date(clock.nowMs() + 5 * 60_000).toISOString();
     await inTransaction(db, (tx) => moveSchedule(tx, schedule.ruleId, later, schedule.scannedTo));
   };

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { inTransaction } from '../db.ts';
+import { describeFailure } from '../failure.ts';
 import { fault } from '../fault.ts';
 import { claimEvent, claimEvents, closeEvents, deferEvent } from '../jobs/events.ts';
 import type { EventRow } from '../jobs/types.ts';
@@ -44,10 +45,7 @@ async function settleOneByOne(db: Knex, context: CallContext, rules: RuleSet, ev
         return event === null ? 0 : settle(tx, context, rules, [event]);
       });
     } catch (error) {
-      log.error(
-        { event: id, reason: error instanceof Error ? error.message.slice(0, 300) : typeof error },
-        'An event could not be handled; it is tried again later.',
-      );
+      log.error({ event: id, ...describeFailure(error) }, 'An event could not be handled; it is tried again later.');
       await inTransaction(db, (tx) => deferEvent(tx, id, Date.parse(context.now)));
     }
   }

@@ -4,6 +4,7 @@ import type { Clock, Instant } from '../clock.ts';
 import { inTransaction } from '../db.ts';
 import { isAppError, type ErrorCode } from '../errors.ts';
 import type { Row } from '../expression/types.ts';
+import { describeFailure } from '../failure.ts';
 import { fault } from '../fault.ts';
 import type { RandomBytes } from '../ids.ts';
 import type { Log } from '../log.ts';
@@ -95,15 +96,12 @@ async function noteFailure(db: Knex, tools: RunTools, run: RuleRun, error: unkno
   const minutes = lasting ? undefined : BACK_OFF_MINUTES[run.attempts];
   const retryAt: Instant | null = minutes === undefined ? null : new Date(tools.clock.nowMs() + minutes * 60_000).toISOString();
   const message = messageOf(error);
-  tools.log.error(
-    { run: run.id, rule: run.rule, attempt: run.attempts + 1, retryAt, code: isAppError(error) ? error.code : 'internal' },
-    'A rule could not be carried out.',
-  );
+  tools.log.error({ run: run.id, rule: run.rule, attempt: run.attempts + 1, retryAt, code: describeFailure(error).code }, 'A rule could not be carried out.');
   await inTransaction(db, (tx) => failRun(tx, run, message, retryAt, tools.clock.now()));
 }
 
 /** What an administrator is shown of a failure; details name the places that were wrong. */
 function messageOf(error: unknown): string {
   if (isAppError(error)) return [error.message, ...error.errors.map((entry) => `${entry.pointer}: ${entry.detail}`)].join('\n');
-  return error instanceof Error ? (error.message.split(' - ').at(-1) ?? error.message) : typeof error;
+  return describeFailure(error).message;
 }

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { schedule, type ScheduledTask } from 'node-cron';
 import type { Clock } from '../clock.ts';
-import { isAppError } from '../errors.ts';
+import { describeFailure } from '../failure.ts';
 import type { Log } from '../log.ts';
 
 /** One kind of work. `run` does one bounded batch in its own transactions and answers how many things it did; 0 = nothing is due. */
@@ -68,7 +68,7 @@ export function makeWorker(options: WorkerOptions): Worker {
         try {
           if ((await handler.run(db)) > 0) busy = true;
         } catch (error) {
-          log.error({ handler: handler.name, ...describe(error) }, 'A job failed; it is tried again at the next beat.');
+          log.error({ handler: handler.name, ...describeFailure(error) }, 'A job failed; it is tried again at the next beat.');
         }
       }
       if (busy) forced = true;
@@ -104,12 +104,4 @@ export function makeWorker(options: WorkerOptions): Worker {
       await inHand;
     },
   };
-}
-
-/** What may be logged of an error: never its details, which may hold personal data. */
-function describe(error: unknown): { code: string; message: string } {
-  if (isAppError(error)) return { code: error.code, message: error.message };
-  if (error instanceof Error)
-    return { code: 'code' in error ? String(error.code) : error.name, message: error.message.split(' - ').at(-1)?.slice(0, 300) ?? '' };
-  return { code: 'unknown', message: typeof error };
 }

@@ -6,6 +6,7 @@ import { systemClock } from '../../../src/platform/clock.ts';
 import { AppError } from '../../../src/platform/errors.ts';
 import { makeWorker } from '../../../src/platform/jobs/worker.ts';
 import { makeLog } from '../../../src/platform/log.ts';
+import { rows, sql } from '../../../src/platform/sql.ts';
 import { makeTestDatabase, type TestDatabase } from '../../support/database.ts';
 
 describe('the worker', () => {
@@ -71,5 +72,28 @@ describe('the worker', () => {
     worker.poke();
     expect(runs).to.equal(after);
     expect(lines).to.contain('no luck').and.to.contain('"handler":"bad"');
+  });
+
+  it('logs what the database refused without what it was sent', async () => {
+    const heard = new EventEmitter();
+    const sink = new PassThrough();
+    let lines = '';
+    sink.on('data', (chunk: Buffer) => (lines += chunk.toString('utf8')));
+    const worker = makeWorker({
+      db: test.db,
+      clock: systemClock,
+      log: makeLog('error', sink),
+      handlers: [
+        { name: 'bad', run: async (db) => Number((await rows(db, sql`select ${'Ada - Byron'}::text::date`)).length) },
+        { name: 'good', run: () => (heard.emit('run'), Promise.resolve(0)) },
+      ],
+    });
+    const first = once(heard, 'run');
+    worker.start();
+    await first;
+    await worker.stop();
+    expect(lines)
+      .to.contain('SQLSTATE 22007')
+      .and.not.to.match(/Ada|Byron/);
   });
 });

@@ -19,6 +19,8 @@ export interface ReportAnswer {
     readonly label: string;
     readonly groups: readonly { readonly name: string; readonly counts: readonly number[]; readonly met: boolean | null }[];
   }[];
+  /** Stages that ask for fields which this caller may not read. */
+  readonly withheld: readonly string[];
 }
 
 /** A report's counts as bars; each number opens exactly the rows that make it. */
@@ -26,7 +28,7 @@ export function ReportView({ name, heading }: { readonly name: string; readonly 
   const report = useQuery({ queryKey: ['report', name], queryFn: () => call<{ data: ReportAnswer }>(`/reports/${name}`) });
   if (report.isError) return <ErrorAlert error={report.error} title="The report cannot be shown" />;
   if (report.data === undefined) return <p className="muted">Loading…</p>;
-  const { label, description, rows, breakdowns } = report.data.data;
+  const { label, description, rows, breakdowns, withheld } = report.data.data;
   const most = Math.max(1, ...rows.map((row) => row.count));
   const Heading = heading;
   return (
@@ -51,6 +53,7 @@ export function ReportView({ name, heading }: { readonly name: string; readonly 
           <b>{row.count}</b>
         </Link>
       ))}
+      {withheld.length > 0 && <p className="muted small">Not shown, for they ask for fields that you may not read: {withheld.join(', ')}.</p>}
       {breakdowns
         .filter((breakdown) => breakdown.groups.length > 0)
         .map((breakdown) => (

@@ -1,7 +1,9 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
-import { rightsFor } from '../access/rights.ts';
-import { AppError } from '../errors.ts';
+import { mayDoEverything, rightsFor, ROW_RULE_VARIABLES } from '../access/rights.ts';
+import { secureSchema } from '../access/secure.sql.ts';
+import { AppError, isAppError } from '../errors.ts';
+import { checkExpression } from '../expression/check.ts';
 import { sortKey } from '../expression/sort-key.ts';
 import type { ReportFile } from '../metadata/types.ts';
 import { readNames } from '../query/names.ts';
@@ -39,7 +41,11 @@ export interface Report {
   readonly description: string | null;
   readonly rows: readonly ReportRow[];
   readonly breakdowns: readonly Breakdown[];
+  /** Labels of the stages that are left out, or shown without their days (`label: days`), for they ask for fields that the caller may not read. */
+  readonly withheld: readonly string[];
 }
+
+type Stage = NonNullable<ReportFile['stages']>[number];
 
 function mayRead(context: CallContext, object: string): boolean {
   return context.model.objects.has(object) && rightsFor(context, object).canRead;
@@ -50,28 +56,57 @@ export function listReports(context: CallContext): readonly ReportFile[] {
   return [...context.model.reports.values()].filter((report) => (report.stages ?? []).some((stage) => mayRead(context, stage.object)));
 }
 
+/** Whether the caller may read everything that a condition of the metadata asks for. To them a hidden field does not exist. */
+function mayAsk(context: CallContext, object: string, filter: string): boolean {
+  if (mayDoEverything(context)) return true;
+  const own = context.model.objects.get(object)?.fields;
+  const variables = Object.fromEntries(Object.entries(ROW_RULE_VARIABLES).filter(([name]) => own?.has(name) !== true));
+  try {
+    checkExpression(filter, secureSchema(context), { object, variables });
+    return true;
+  } catch (error) {
+    if (!isAppError(error, 'invalid_expression')) throw error;
+    return false;
+  }
+}
+
+/** How long a stage takes, as a measure; null where the report does not ask, `withheld` where the caller may not read the moments. */
+function medianOf(context: CallContext, { object, since, until }: Stage): { readonly since: string; readonly field: string } | 'withheld' | null {
+  if (since === undefined || until === undefined) return null;
+  const { readable } = rightsFor(context, object);
+  return readable.has(since) && readable.has(until) ? { since, field: until } : 'withheld';
+}
+
 /**
- * Computes a report over what the caller may read; stages of other objects are left out.
+ * Computes a report over what the caller may read; stages of other objects are left out, and those that ask for fields
+ * which the caller may not read are left out and named.
  * @throws AppError not_found for a report that does not exist or of which nothing may be read
  */
 export async function runReport(reader: Reader, db: Knex, context: CallContext, name: string): Promise<Report> {
   const file = listReports(context).find((report) => report.name === name);
   if (file === undefined) throw new AppError('not_found', `There is no report "${name}", or you may not see it.`);
   const rows: ReportRow[] = [];
+  const withheld: string[] = [];
   for (const stage of (file.stages ?? []).filter((entry) => mayRead(context, entry.object))) {
-    const { object, filter, since, until } = stage;
-    const median = since === undefined || until === undefined ? [] : [{ as: 'median', op: 'medianDays' as const, field: until, since }];
-    const answer = await reader.aggregate(db, context, { object, filter, measures: [{ as: 'count', op: 'count' }, ...median] });
+    const { label, object, filter } = stage;
+    if (!mayAsk(context, object, filter)) {
+      withheld.push(label);
+      continue;
+    }
+    const median = medianOf(context, stage);
+    if (median === 'withheld') withheld.push(`${label}: days`);
+    const measures = median === null || median === 'withheld' ? [] : [{ as: 'median', op: 'medianDays' as const, ...median }];
+    const answer = await reader.aggregate(db, context, { object, filter, measures: [{ as: 'count', op: 'count' }, ...measures] });
     const [row] = answer.data;
     const days = row?.['median'];
-    rows.push({ label: stage.label, object, filter, count: Number(row?.['count'] ?? 0), medianDays: typeof days === 'string' ? Number(days) : null });
+    rows.push({ label, object, filter, count: Number(row?.['count'] ?? 0), medianDays: typeof days === 'string' ? Number(days) : null });
   }
   const breakdowns: Breakdown[] = [];
   for (const field of file.breakdown?.by ?? []) {
     const readable = rows.every((row) => rightsFor(context, row.object).readable.has(field));
-    if (readable) breakdowns.push(await breakDown(reader, db, context, file, rows, field));
+    if (readable && rows.length > 0) breakdowns.push(await breakDown(reader, db, context, file, rows, field));
   }
-  return { name: file.name, label: file.label, description: file.description ?? null, rows, breakdowns };
+  return { name: file.name, label: file.label, description: file.description ?? null, rows, breakdowns, withheld };
 }
 
 /** Splits each count by a field. */

@@ -123,8 +123,7 @@ function searchWords(text: string): readonly string[] {
 }
 
 /**
- * Whether a search entry matches: every word somewhere in the keys (words of one or two letters at the start of a
- * word), or the full text matches.
+ * Whether a search entry matches: every word somewhere in the keys (words of one or two letters at the start of a word).
  * @throws AppError invalid_query when the text is too long
  */
 export function matchSql(text: string, alias: string): Sql {
@@ -133,7 +132,15 @@ export function matchSql(text: string, alias: string): Sql {
     const like = escapeLike(word);
     return [...word].length < 3 ? sql`(${keys} like ${`${like}%`} or ${keys} like ${`% ${like}%`})` : sql`${keys} like ${`%${like}%`}`;
   });
-  return sql`((${joinSql(words, ' and ')}) or ${ident(alias, 'document')} @@ plainto_tsquery('simple', ${searchText(text)}))`;
+  return sql`(${joinSql(words, ' and ')})`;
+}
+
+/**
+ * Whether a search entry holds something spelt much like the text: their trigrams agree by at least the share that
+ * `db.ts` sets for every connection.
+ */
+export function similarSql(text: string, alias: string): Sql {
+  return sql`${searchWords(text).join(' ')}::text operator(public.<%) ${ident(alias, 'keys')}`;
 }
 
 /** Text for LIKE in which no character is a wildcard. */

@@ -71,7 +71,7 @@ function sideValues(context: CallContext, object: ObjectModel, { side, actor }: 
     ...[object.id, record?.id, record?.version, record?.kind, context.now, actor, cause, context.reason ?? null, JSON.stringify(record?.changes ?? {})],
     ...[context.now, actor, record?.action, object.name, record?.id, record?.version, requestId],
     ...(side.unlisted.length === 0 ? [] : [object.name, side.unlisted[0]]),
-    ...(listed === undefined ? [] : [object.name, listed.record_id, listed.class, listed.keys, listed.keys]),
+    ...(listed === undefined ? [] : [object.name, listed.record_id, listed.class, listed.keys]),
     ...(event === undefined
       ? []
       : [
@@ -133,9 +133,9 @@ function textOf(db: Knex, object: ObjectModel, { kind, side }: DirectWrite, colu
   ];
   if (side.unlisted.length > 0) parts.push(sql`d as (delete from ${search} e using w where e.object = ${slot('text')} and e.record_id = ${slot('uuid')})`);
   if (side.listed.length > 0)
-    parts.push(sql`s as (insert into ${search} (object, record_id, class, keys, document)
-      select ${slots(['text', 'uuid', 'text', 'text'])}, to_tsvector('simple', ${slot('text')}) from w
-      on conflict (object, record_id, class) do update set keys = excluded.keys, document = excluded.document)`);
+    parts.push(sql`s as (insert into ${search} (object, record_id, class, keys)
+      select ${slots(['text', 'uuid', 'text', 'text'])} from w
+      on conflict (object, record_id, class) do update set keys = excluded.keys)`);
   if (side.events.length > 0)
     parts.push(sql`e as (insert into ${platformTable(db, 'event')} (id, object, record_id, kind, at, before, after, changed, transition, cause, actor, depth)
       select ${slots(['uuid', 'text', 'uuid', 'text', 'timestamptz', 'jsonb', 'jsonb', 'text[]', 'text', 'jsonb', 'text', 'int'])} from w)`);

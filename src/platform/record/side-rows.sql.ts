@@ -54,9 +54,9 @@ export async function writeSideRows(
   const listing =
     side.listed.length === 0
       ? keyword('')
-      : sql`, s as (insert into ${search} as e (object, record_id, class, keys, document)
-          select ${object.name}, r.record_id, r.class, r.keys, to_tsvector('simple', r.keys) from jsonb_to_recordset(${JSON.stringify(side.listed)}::jsonb) as r(record_id uuid, class text, keys text)
-          on conflict (object, record_id, class) do update set keys = excluded.keys, document = excluded.document)`;
+      : sql`, s as (insert into ${search} as e (object, record_id, class, keys)
+          select ${object.name}, r.record_id, r.class, r.keys from jsonb_to_recordset(${JSON.stringify(side.listed)}::jsonb) as r(record_id uuid, class text, keys text)
+          on conflict (object, record_id, class) do update set keys = excluded.keys)`;
   const eventing =
     side.events.length === 0
       ? keyword('')

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import * as platform from '../../../migrations/0001-platform.ts';
 import * as schemaChange from '../../../migrations/0003-schema-change.ts';
+import * as searchTrigrams from '../../../migrations/0004-search-trigrams.ts';
 import { SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { ident, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
@@ -16,6 +17,7 @@ interface Migration {
 const MIGRATIONS: readonly Migration[] = [
   { name: '0001-platform', up: platform.up },
   { name: '0003-schema-change', up: schemaChange.up },
+  { name: '0004-search-trigrams', up: searchTrigrams.up },
 ];
 
 const OLDEST_SERVER = 150_000;

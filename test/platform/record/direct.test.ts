@@ -39,7 +39,7 @@ describe('record engine: a write by one statement', () => {
       db,
       sql`select object, record_ids, kind, at, before::text, after::text, changed, transition, cause, actor, depth from credenza.event where record_id = ${id}::uuid order by seq`,
     );
-    const search = await rows(db, sql`select object, class, keys, document::text from credenza.search_entry where record_id = ${id}::uuid`);
+    const search = await rows(db, sql`select object, class, keys from credenza.search_entry where record_id = ${id}::uuid`);
     return { history, audit, events: events.map((event) => ({ ...event, before: name(event['before']), after: name(event['after']) })), search };
   };
 

@@ -98,9 +98,12 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const files = makeFileStore({ newId });
   const documents = makeDocuments({ plan: { name: config.planName, address: config.planAddress, phone: config.planPhone } });
   const systemContext = async (cause?: Cause): Promise<CallContext> => systemCall(await store.current(), clock, random, 'mail', cause);
+  const told = { engine, log, context: () => systemContext() };
+  const onBounce = makeDeliveryTransition(told, 'bounce');
   const mail = makeMailQueue({
     newId,
     random,
+    onRefused: onBounce,
     config: {
       from: config.mailFrom,
       domain: config.mailDomain,
@@ -110,8 +113,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       planPhone: config.planPhone,
     },
   });
-  const told = { engine, log, context: () => systemContext() };
-  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onBounce: makeDeliveryTransition(told, 'bounce') });
+  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onBounce });
   const unsubscribe = makeUnsubscribe({ clock, onUnsubscribe: makeDeliveryTransition(told, 'unsubscribe') });
   const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });
   const automation = makeAutomation({ currentModel, clock, random, engine, reader, mail, log, actions });

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { inTransaction } from '../../src/platform/db.ts';
+import { deliveriesAbout } from '../../src/platform/mail/mail.sql.ts';
 import type { WriteItem } from '../../src/platform/record/types.ts';
 import { addresses, makeWorld, type World } from './support/world.ts';
 
@@ -70,6 +71,26 @@ describe('What seldom happens', function () {
     await world.settle();
     expect(await adam.one('Case', "this.subject == 'A question'")).to.include({ automatic: false, acknowledgedAt: '2026-03-02T15:00:00.000Z' });
     expect(addresses(world.mails())).to.have.length(1);
+  });
+
+  it('R004-02 a member whose address is none counts as bounced with the reason, the other members get their mail', async () => {
+    const campaign = await write('Campaign', { kind: 'create', values: { name: 'Small', channel: 'email', audience: 'list', invitation: 'Join us.' } });
+    const member = async (npi: string, email: string): Promise<string> => {
+      const lead = await write('Lead', { kind: 'create', values: { ...person, npi, name: `Lead ${npi}`, email } });
+      return write('CampaignMember', { kind: 'create', values: { campaign, lead, email } });
+    };
+    const [bad, good] = [await member('1003000126', 'praxis@m\u00fcnchen.example'), await member('1003000142', 'good@practice.example')];
+    await write('Campaign', { kind: 'transition', id: campaign, transition: 'start', values: { startsOn: '2026-03-02' } });
+    world.mails();
+    await world.until('2026-03-02T18:00:00.000Z');
+    const { recruiting } = world.teams;
+    expect(await recruiting.get('CampaignMember', bad)).to.include({ status: 'bounced' });
+    expect(await recruiting.get('CampaignMember', good)).to.include({ status: 'sent' });
+    expect(addresses(world.mails()).map((mail) => mail.split(':')[0])).to.deep.equal(['good@practice.example']);
+    const found = await deliveriesAbout(world.app.db, bad);
+    expect(found.map(({ state, lastError }) => ({ state, lastError }))).to.deep.equal([
+      { state: 'failed', lastError: 'This is not one plain e-mail address.' },
+    ]);
   });
 
   it('R000-10 a visit is held and reported by a specialist of provider relations only', async () => {

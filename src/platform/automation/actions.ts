@@ -90,9 +90,9 @@ export function makeDeliveryTransition(
   deps: { readonly engine: RecordEngine; readonly context: (db: Knex) => Promise<CallContext>; readonly log: Log },
   transition: 'bounce' | 'unsubscribe',
 ) {
-  return async (tx: Knex.Transaction, delivery: DeliverySummary): Promise<void> => {
+  return async (tx: Knex.Transaction, delivery: DeliverySummary, call?: CallContext): Promise<void> => {
     if (delivery.about === null) return;
-    const context = await deps.context(tx);
+    const context = call ?? (await deps.context(tx));
     const object = context.model.objects.get(delivery.about.object);
     const found = object?.path?.transitions.get(transition);
     if (object?.path === null || object?.path === undefined || found === undefined) return;

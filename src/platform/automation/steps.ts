@@ -297,16 +297,18 @@ async function sendMail(
       key: `${stage.run.runKey}:${String(step.index)}${each === null ? '' : `:${eachKey(each)}`}:${recipient.toLowerCase()}`,
       data,
       about: stage.record === null ? null : { object: stage.record.object, id: stage.record.id },
+      // One address that is none must not keep the others from their mail.
+      badAddress: 'record',
       ...(file.mailbox === undefined ? {} : { mailbox: file.mailbox }),
       ...(attachments.length === 0 ? {} : { attachments }),
     });
-    entries.push({
-      outcome: answer.queued ? 'done' : 'skipped',
-      record: answer.deliveryId,
-      object: 'mail',
-      ...(answer.queued ? {} : { reason: 'The address is suppressed, or this mail was queued before.' }),
-    });
+    const sent = { record: answer.deliveryId, object: 'mail' };
+    if (answer.queued) entries.push({ outcome: 'done', ...sent });
+    else if (answer.failure !== undefined) entries.push({ outcome: 'failed', ...sent, reason: answer.failure });
+    else entries.push({ outcome: 'skipped', ...sent, reason: 'The address is suppressed, or this mail was queued before.' });
   }
+  // The record may have been told of an address that is none.
+  if (entries.some((entry) => entry.outcome === 'failed')) await refresh(stage);
   return entries;
 }
 

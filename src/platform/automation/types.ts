@@ -71,7 +71,8 @@ export interface CompiledRule {
 export interface StepTrace {
   readonly step: number;
   readonly kind: RuleStep['step'];
-  readonly outcome: 'done' | 'skipped';
+  /** `failed`: a mail to an address that is none; the run goes on without it. */
+  readonly outcome: 'done' | 'skipped' | 'failed';
   readonly reason?: string;
   readonly record?: string;
   readonly object?: string;

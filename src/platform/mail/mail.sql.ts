@@ -21,6 +21,8 @@ export interface NewDelivery {
   readonly about: { readonly object: string; readonly id: string } | null;
   readonly mailbox: string | null;
   readonly state: DeliveryState;
+  /** Why it cannot be sent; null for what can. */
+  readonly error: string | null;
   readonly at: string;
   readonly unsubscribeHash: Buffer | null;
 }
@@ -91,10 +93,10 @@ export async function insertDelivery(tx: Knex.Transaction, mail: NewDelivery): P
   const inserted = await run(
     tx,
     sql`insert into ${platformTable(tx, 'mail_delivery')}
-          (id, key, message_id, class, template, recipient, subject, html, plain, headers, attachments, about_object, about_id, mailbox, state, next_attempt_at, unsubscribe_hash, created_at)
+          (id, key, message_id, class, template, recipient, subject, html, plain, headers, attachments, about_object, about_id, mailbox, state, last_error, next_attempt_at, unsubscribe_hash, created_at)
         values (${mail.id}::uuid, ${mail.key}, ${mail.messageId}, ${mail.class}, ${mail.template}, ${mail.recipient}, ${mail.subject}, ${mail.html}, ${mail.plain},
           ${JSON.stringify(mail.headers)}::jsonb, ${JSON.stringify(mail.attachments)}::jsonb, ${mail.about?.object ?? null}, ${mail.about?.id ?? null}::uuid, ${mail.mailbox},
-          ${mail.state}, ${mail.at}::timestamptz, ${mail.unsubscribeHash}::bytea, ${mail.at}::timestamptz)
+          ${mail.state}, ${mail.error}, ${mail.at}::timestamptz, ${mail.unsubscribeHash}::bytea, ${mail.at}::timestamptz)
         on conflict (key) do nothing`,
   );
   return inserted === 1;

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
-import { AppError } from '../errors.ts';
+import { AppError, isAppError } from '../errors.ts';
 import { newSecret, type NewId, type RandomBytes } from '../ids.ts';
 import type { MailboxFile } from '../metadata/types.ts';
 import type { Model } from '../model/types.ts';
 import { oneLine, parseAddress, parseSender, suppressionKey, threadAddress } from './address.ts';
 import { referencedId, threadToken, type ThreadRef } from './inbound.sql.ts';
 import { deliveryIdByKey, insertDelivery, suppressionOf } from './mail.sql.ts';
+import type { DeliveryHook } from './suppression.ts';
 import { makeMailTemplates, type LayoutData, type MailTemplates } from './templates.ts';
 import type { MailQueue, QueueMail } from './types.ts';
 
@@ -29,6 +30,26 @@ export interface MailQueueOptions {
   /** Randomness of tokens; seeded in simulations. */
   readonly random?: RandomBytes;
   readonly templates?: MailTemplates;
+  /** Told of a mail that can never be sent, for its address is none. */
+  readonly onRefused?: DeliveryHook;
+}
+
+const LONGEST_RECIPIENT = 320;
+
+/** The address to write to, or what stands in its place, on one line, with the reason why nobody can be written at it. */
+function readRecipient(mail: QueueMail): { readonly recipient: string; readonly failure: string | null } {
+  try {
+    return { recipient: parseAddress(mail.to), failure: null };
+  } catch (error) {
+    if (mail.badAddress !== 'record' || !isAppError(error, 'validation_failed')) throw error;
+    return {
+      recipient: mail.to
+        .replace(/[\s\0]+/g, ' ')
+        .trim()
+        .slice(0, LONGEST_RECIPIENT),
+      failure: error.message,
+    };
+  }
 }
 
 /** The hash under which an unsubscribe token is kept. */
@@ -72,7 +93,7 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
     async queue(tx, context, mail) {
       const known = await deliveryIdByKey(tx, mail.key);
       if (known !== null) return { deliveryId: known, queued: false };
-      const recipient = parseAddress(mail.to);
+      const { recipient, failure } = readRecipient(mail);
       const isCampaign = mail.class === 'campaign';
       const secret = isCampaign ? newSecret(options.random) : null;
       const publicUrl = config.publicUrl().replace(/\/+$/, '');
@@ -94,7 +115,8 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
         headers['List-Unsubscribe'] = `<${unsubscribeUrl}>`;
         headers['List-Unsubscribe-Post'] = 'List-Unsubscribe=One-Click';
       }
-      const suppressed = await suppressionOf(tx, suppressionKey(recipient), mail.class);
+      const suppressed = failure === null ? await suppressionOf(tx, suppressionKey(recipient), mail.class) : null;
+      const state = failure !== null ? 'failed' : suppressed === null ? 'queued' : 'suppressed';
       const inserted = await insertDelivery(tx, {
         id,
         key: mail.key,
@@ -109,10 +131,16 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
         attachments: mail.attachments ?? [],
         about: mail.about,
         mailbox: mail.mailbox ?? null,
-        state: suppressed === null ? 'queued' : 'suppressed',
+        state,
+        error: failure,
         at: context.now,
         unsubscribeHash: secret === null ? null : unsubscribeHash(secret),
       });
+      if (inserted && failure !== null) {
+        const refused = { id, class: mail.class, template: mail.template, recipient, subject: rendered.subject, about: mail.about, state, attempt: 0 } as const;
+        await options.onRefused?.(tx, { ...refused, lastError: failure, createdAt: context.now, sentAt: null }, context);
+        return { deliveryId: id, queued: false, failure };
+      }
       if (inserted) return { deliveryId: id, queued: suppressed === null };
       const other = await deliveryIdByKey(tx, mail.key);
       if (other === null) throw new AppError('internal', `The delivery with key ${mail.key} could be neither inserted nor found.`);

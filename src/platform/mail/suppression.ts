@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import type { CallContext } from '../access/types.ts';
 import type { Clock } from '../clock.ts';
 import { inTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
@@ -6,8 +7,8 @@ import { suppressionKey } from './address.ts';
 import { deliveryByUnsubscribeHash, insertSuppression, type DeliverySummary } from './mail.sql.ts';
 import { unsubscribeHash } from './queue.ts';
 
-/** Told within the same transaction, so that the record a mail was about can say so too. */
-export type DeliveryHook = (tx: Knex.Transaction, delivery: DeliverySummary) => Promise<void>;
+/** Told within the same transaction, so that the record a mail was about can say so too. `context`: the call in which it happened, if it was one. */
+export type DeliveryHook = (tx: Knex.Transaction, delivery: DeliverySummary, context?: CallContext) => Promise<void>;
 
 export interface Unsubscribe {
   /** Whom a link belongs to, for the page that asks; changes nothing (a GET must not unsubscribe). Throws not_found. */

@@ -15,11 +15,24 @@ export interface QueueMail {
   readonly attachments?: readonly { readonly fileId: string; readonly name: string }[];
   /** Says in the header `Auto-Submitted` that no person wrote this mail, so that other machines do not answer it. Default `generated`; `no` for a person's own words. */
   readonly automatic?: 'generated' | 'replied' | 'no';
+  /** What becomes of an address that nobody can be written at: `refuse` (the default) throws, `record` keeps the mail as failed, with the reason. */
+  readonly badAddress?: 'refuse' | 'record';
+}
+
+export interface QueuedMail {
+  readonly deliveryId: string;
+  /** False when it was queued before, the address is suppressed, or nobody can be written at it. */
+  readonly queued: boolean;
+  /** Why it can never be sent. */
+  readonly failure?: string;
 }
 
 export interface MailQueue {
-  /** Renders the mail and inserts the delivery row; nothing leaves the process before commit. Throws rule_failed for unknown variables. */
-  queue(tx: Knex.Transaction, context: CallContext, mail: QueueMail): Promise<{ readonly deliveryId: string; readonly queued: boolean }>;
+  /**
+   * Renders the mail and inserts the delivery row; nothing leaves the process before commit.
+   * @throws AppError rule_failed for unknown variables, validation_failed for an address that is none (unless it is recorded)
+   */
+  queue(tx: Knex.Transaction, context: CallContext, mail: QueueMail): Promise<QueuedMail>;
 }
 
 export type DeliveryState = 'queued' | 'sending' | 'sent' | 'captured' | 'bounced' | 'failed' | 'unknown' | 'suppressed';

@@ -1,9 +1,11 @@
 import { expect } from 'chai';
 import { inTransaction } from '../../../src/platform/db.ts';
+import type { DeliverySummary } from '../../../src/platform/mail/mail.sql.ts';
+import { makeMailQueue } from '../../../src/platform/mail/queue.ts';
 import { makeUnsubscribe } from '../../../src/platform/mail/suppression.ts';
 import type { QueueMail } from '../../../src/platform/mail/types.ts';
 import { rows, sql } from '../../../src/platform/sql.ts';
-import { makeDesk, refused, type Desk } from './fixtures/desk.ts';
+import { CONFIG, makeDesk, refused, type Desk } from './fixtures/desk.ts';
 
 const ABOUT = { object: 'Ticket', id: '01900000-0000-7000-8000-0000000000aa' };
 
@@ -107,6 +109,25 @@ describe('mail queue', () => {
     const split = await refused(queue({ data: { record: { name: 'Ann\r\nBcc: eve@evil.example', day: '2026-03-05' } } }));
     expect(split.code).to.equal('rule_failed');
     expect((await refused(queue({ inReplyTo: '<a@b>\r\nBcc: eve@evil.example' }))).code).to.equal('rule_failed');
+  });
+
+  it('records an address that nobody can be written at, when asked to, and tells the record of it', async () => {
+    const told: DeliverySummary[] = [];
+    const recording = makeMailQueue({
+      newId: () => crypto.randomUUID(),
+      config: CONFIG,
+      onRefused: (_tx, delivery) => Promise.resolve(void told.push(delivery)),
+    });
+    const bad = mail({ to: 'ann@praxis-münchen.example\r\nBcc: eve@evil.example', about: ABOUT, badAddress: 'record' });
+    const answer = await inTransaction(desk.db, (tx) => recording.queue(tx, desk.context(), bad));
+    expect(answer).to.include({ queued: false, failure: 'This is not one plain e-mail address.' });
+    const found = await row(answer.deliveryId);
+    expect(found).to.include({ state: 'failed', last_error: 'This is not one plain e-mail address.', attempt: 0 });
+    expect(found['recipient']).to.equal('ann@praxis-münchen.example Bcc: eve@evil.example');
+    expect(told.map(({ id, state, about }) => ({ id, state, about }))).to.deep.equal([{ id: answer.deliveryId, state: 'failed', about: ABOUT }]);
+    const again = await inTransaction(desk.db, (tx) => recording.queue(tx, desk.context(), bad));
+    expect(again).to.include({ deliveryId: answer.deliveryId, queued: false });
+    expect(told).to.have.length(1);
   });
 
   it('names template and variable when a value is unknown or missing, and queues nothing', async () => {

@@ -31,6 +31,8 @@ export interface Call {
 export interface Answer {
   readonly status?: number;
   readonly body?: unknown;
+  /** In the place of `body`: text that is not JSON. */
+  readonly text?: { readonly type: string; readonly text: string };
   readonly version?: number;
   readonly location?: string;
   /** The body holds a secret that is shown once: it is not kept for a repeated request. */
@@ -87,7 +89,9 @@ function keep(answer: Answer): KeptAnswer {
   const headers = {
     ...(answer.version === undefined ? {} : { ETag: etagOf(answer.version) }),
     ...(answer.location === undefined ? {} : { Location: answer.location }),
+    ...(answer.text === undefined ? {} : { 'Content-Type': `${answer.text.type}; charset=utf-8` }),
   };
+  if (answer.text !== undefined) return { status: answer.status ?? 200, headers, body: answer.text.text };
   return { status: answer.status ?? (answer.body === undefined ? 204 : 200), headers, body: answer.body === undefined ? '' : JSON.stringify(answer.body) };
 }
 
@@ -103,7 +107,7 @@ function write(response: Response, answer: KeptAnswer): void {
   }
   const body = answer.body.length > SHORT_BODY ? Buffer.from(answer.body) : answer.body;
   const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
-  response.writeHead(answer.status, { ...headers, 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': length }).end(body);
+  response.writeHead(answer.status, { 'Content-Type': 'application/json; charset=utf-8', ...headers, 'Content-Length': length }).end(body);
 }
 
 /** The strong ETag of a version. */

@@ -14,6 +14,7 @@ import type { Model } from '../platform/model/types.ts';
 import type { Reader } from '../platform/query/reader.ts';
 import type { TransitionStates } from '../platform/record/transition-states.sql.ts';
 import type { RecordEngine } from '../platform/record/types.ts';
+import { bulkRoutes } from './api/bulk.ts';
 import { fileRoutes } from './api/files.ts';
 import { modelRoutes } from './api/model.ts';
 import { recordRoutes } from './api/records.ts';
@@ -75,7 +76,7 @@ export function makeHttp(deps: HttpDeps): Express {
   const api = Router({ caseSensitive: true });
   api.use(makeCaller(deps.db, deps.signIn));
   // What is asked for most stands first.
-  api.use('/records', jsonBody, recordRoutes(deps));
+  api.use('/records', jsonBody, recordRoutes(deps), bulkRoutes(deps));
   api.use(fileRoutes(deps));
   api.use(jsonBody);
   api.use(sessionRoutes({ ...deps, identity, secureCookies, surroundings }));

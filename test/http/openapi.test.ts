@@ -1,11 +1,15 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect } from 'chai';
 import { EXTENSIONS, metadataDirectories } from '../../src/extensions.ts';
+import { clientOf } from '../../src/http/openapi/client.ts';
+import { openApiOf } from '../../src/http/openapi/document.ts';
 import { loadMetadata } from '../../src/platform/metadata/load.ts';
 import { FORMATS } from '../../src/platform/model/formats.ts';
+import type { ObjectModel } from '../../src/platform/model/types.ts';
 import { makeModelStore } from '../../src/platform/schema/store.ts';
 import { at, startTestApp, type Answer, type Client, type TestApp } from '../support/app.ts';
 import { openTestPool } from '../support/database.ts';
+import { lintOpenApi } from '../support/openapi-lint.ts';
 
 const NOBODY = '00000000-0000-7000-8000-000000000000';
 
@@ -59,43 +63,44 @@ describe('the OpenAPI document', () => {
         : operation.path.endsWith('/files')
           ? '?name=a.txt'
           : '';
-    const address = operation.path.replace('{object}', 'User').replaceAll(/\{\w+\}/g, NOBODY) + query;
+    const address = operation.path.replace('/objects/{object}', '/objects/User').replaceAll(/\{\w+\}/g, NOBODY) + query;
     const headers = { 'if-match': '"v1"', ...(operation.path.endsWith('/files') ? { 'content-type': 'text/plain' } : {}) };
     return client(operation.method.toUpperCase(), address, operation.path.endsWith('/files') ? 'text' : bodyFor(operation), headers);
   }
 
-  it('is a valid document of OpenAPI 3.1: names, parameters, references, and schemas of JSON Schema 2020-12', async () => {
-    for (const client of [admin, await test.caller('recruiting')]) {
-      const document = await documentOf(client);
-      expect(at(document, 'openapi')).to.match(/^3\.1\.\d$/);
-      for (const path of ['info.title', 'info.version', 'servers.0.url']) expect(at(document, path), path).to.be.a('string').and.not.equal('');
-      const operations = operationsOf(document);
-      const ids = operations.map(({ value }) => String(at(value, 'operationId')));
-      expect(new Set(ids).size).to.equal(ids.length);
-      for (const operation of operations) {
-        expect(operation.path).to.match(/^\/api\/v1\/[\w/{}.-]+$/);
-        expect(operation.method).to.be.oneOf(['get', 'post', 'patch', 'delete']);
-        const parameters = members(at(operation.value, 'parameters')).map(([, parameter]) => parameter);
-        const inPath = parameters.filter((parameter) => at(parameter, 'in') === 'path');
-        expect(inPath.map((parameter) => at(parameter, 'name')).sort(), keyOf(operation)).to.deep.equal(
-          [...operation.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort(),
-        );
-        expect(inPath.every((parameter) => at(parameter, 'required') === true)).to.equal(true);
-        const names = parameters.map((parameter) => `${String(at(parameter, 'in'))} ${String(at(parameter, 'name'))}`);
-        expect(new Set(names).size, keyOf(operation)).to.equal(names.length);
-        expect(members(at(operation.value, 'responses')).length).to.be.greaterThan(1);
-        for (const [, response] of members(at(operation.value, 'responses'))) expect(at(response, 'description')).to.be.a('string');
-      }
-      const known = new Set(members(at(document, 'components.schemas')).map(([name]) => `#/components/schemas/${name}`));
-      expect(everything(document, '$ref').filter((target) => !known.has(String(target)))).to.deep.equal([]);
-      const ajv = new Ajv2020({ strict: false, formats: FORMATS });
-      ajv.addVocabulary(['openapi', 'info', 'servers', 'security', 'paths', 'components']);
-      ajv.addSchema(Object(document), 'document');
-      // One schema that names all others: compiling each by itself takes half a minute.
-      const texts = new Set(everything(at(document, 'paths'), 'schema').map((schema) => JSON.stringify(schema).replaceAll('"#/', '"document#/')));
-      const parts: unknown[] = [...[...known].map((target) => ({ $ref: `document${target}` })), ...[...texts].map((text): unknown => JSON.parse(text))];
-      expect(() => ajv.compile({ anyOf: parts })).to.not.throw();
+  it('passes a public linter without errors or warnings, for every permission set; the linter sees a wrong document', async () => {
+    for (const sets of [['administrator'], ['recruiting'], ['relations', 'advocate'], []]) {
+      const document = (await (await test.caller(...sets))('GET', '/api/v1/openapi.json')).body;
+      expect(await lintOpenApi(document), sets.join()).to.deep.equal([]);
     }
+    const document = await documentOf(admin);
+    const wrong = JSON.stringify(document).replaceAll('"name":"id","in":"path"', '"name":"it","in":"path"');
+    expect((await lintOpenApi(JSON.parse(wrong))).filter((finding) => finding.startsWith('error')).length).to.be.greaterThan(10);
+  }).timeout(120_000);
+
+  it('holds schemas of JSON Schema 2020-12, references that lead somewhere, and the errors of each address by status', async () => {
+    const document = await documentOf(admin);
+    expect(at(document, 'openapi')).to.match(/^3\.1\.\d$/);
+    const named = (part: string): readonly string[] => members(at(document, `components.${part}`)).map(([name]) => `#/components/${part}/${name}`);
+    const known = new Set([
+      ...named('schemas'),
+      ...named('responses'),
+      ...members(at(document, 'components.schemas.Form.$defs')).map(([name]) => `#/components/schemas/Form/$defs/${name}`),
+    ]);
+    expect(everything(document, '$ref').filter((target) => !known.has(String(target)))).to.deep.equal([]);
+    for (const operation of operationsOf(document)) {
+      const statuses = members(at(operation.value, 'responses')).map(([status]) => status);
+      expect(statuses.filter((status) => status.startsWith('2')).length, keyOf(operation)).to.be.greaterThan(0);
+      expect(statuses, keyOf(operation)).to.include.members(['400', '503']);
+      expect(statuses, keyOf(operation)).to.not.include('default');
+    }
+    const ajv = new Ajv2020({ strict: false, formats: FORMATS });
+    ajv.addVocabulary(['openapi', 'info', 'servers', 'security', 'tags', 'paths', 'components']);
+    ajv.addSchema(Object(document), 'document');
+    // One schema that names all others: compiling each by itself takes half a minute.
+    const texts = new Set(everything(at(document, 'paths'), 'schema').map((schema) => JSON.stringify(schema).replaceAll('"#/', '"document#/')));
+    const parts: unknown[] = [...named('schemas').map((target) => ({ $ref: `document${target}` })), ...[...texts].map((text): unknown => JSON.parse(text))];
+    expect(() => ajv.compile({ anyOf: parts })).to.not.throw();
   });
 
   for (const sets of [['recruiting'], ['contracting'], ['relations'], []]) {
@@ -123,13 +128,32 @@ describe('the OpenAPI document', () => {
     const made = await admin('POST', '/api/v1/records/Network', { name: 'Fits', code: 'FITS', type: 'hmo', lineOfBusiness: 'commercial' });
     expect(made.status, made.text).to.equal(201);
     const ajv = new Ajv2020({ strict: false, formats: FORMATS });
-    ajv.addVocabulary(['openapi', 'info', 'servers', 'security', 'paths', 'components']);
+    ajv.addVocabulary(['openapi', 'info', 'servers', 'security', 'tags', 'paths', 'components']);
     ajv.addSchema(Object(await documentOf(admin)), 'document');
     const validate = ajv.compile({ $ref: 'document#/components/schemas/Network' });
     expect(validate(made.body['data']), JSON.stringify(validate.errors)).to.equal(true);
     const isProblem = ajv.compile({ $ref: 'document#/components/schemas/Problem' });
     const refused = await admin('POST', '/api/v1/records/Network', { colour: 'red' });
     expect(isProblem(refused.body), JSON.stringify(isProblem.errors)).to.equal(true);
+  });
+
+  it('keeps its own names apart from those of objects that are called alike', async () => {
+    const context = await test.app.contextFor({ kind: 'system', name: 'test' }, { kind: 'command', name: 'test' });
+    const lead = context.model.objects.get('Lead');
+    if (lead === undefined) return expect.fail('no Lead');
+    const alike = ['Session', 'Account', 'Problem', 'LeadPage', 'Report'].map(
+      (name) => [name, { ...lead, name, label: name, path: null, toMany: new Map() }] as const,
+    );
+    const model = { ...context.model, objects: new Map<string, ObjectModel>([...context.model.objects, ...alike]) };
+    const document = openApiOf({ ...context, model }, { publicUrl: 'https://crm.plan.example', sendsMail: true });
+    const target = (path: string): unknown => at(document, `paths./api/v1/${path}.responses.200.content.application/json.schema.properties.data.$ref`);
+    expect(target('me.get')).to.equal('#/components/schemas/Session_');
+    expect(target('records/Session/{id}.get')).to.equal('#/components/schemas/Session');
+    expect(at(document, 'paths./api/v1/records/Lead.get.responses.200.content.application/json.schema.$ref')).to.equal('#/components/schemas/LeadPage_');
+    const ids = operationsOf(document).map(({ value }) => String(at(value, 'operationId')));
+    expect(new Set(ids).size).to.equal(ids.length);
+    expect(await lintOpenApi(document)).to.deep.equal([]);
+    expect(() => clientOf(document)).to.not.throw();
   });
 
   it('follows a field that another process applies within a second, and so does the record API', async () => {
@@ -142,7 +166,9 @@ describe('the OpenAPI document', () => {
       const store = makeModelStore({ db: other, clock: test.app.clock, extensions: EXTENSIONS });
       await store.apply({ ...set, objects: new Map([...set.objects, ['Network', wider]]) }, 'system:test');
       const applied = performance.now();
-      const isThere = async (): Promise<boolean> => at(await documentOf(admin), 'components.schemas.Network.properties.mascot') !== undefined;
+      const isThere = async (): Promise<boolean> =>
+        at(await documentOf(admin), 'components.schemas.Network.properties.mascot') !== undefined &&
+        (await admin('GET', '/api/v1/client.ts')).text.includes('mascot');
       while (!(await isThere())) expect(performance.now() - applied, 'ms without the field').to.be.lessThan(1_500);
       const made = await admin('POST', '/api/v1/records/Network', { name: 'M', code: 'MASC', type: 'hmo', lineOfBusiness: 'commercial', mascot: 'Quokka' });
       expect([made.status, at(made.body, 'data.mascot')], made.text).to.deep.equal([201, 'Quokka']);

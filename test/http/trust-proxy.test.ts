@@ -5,7 +5,7 @@ import { Router } from 'express';
 import { loadConfig } from '../../src/config.ts';
 import { makeHttp } from '../../src/http/server.ts';
 import { makeTransitionStates } from '../../src/platform/record/transition-states.sql.ts';
-import { at, clientOf, startTestApp, type TestApp } from '../support/app.ts';
+import { at, startTestApp, type TestApp } from '../support/app.ts';
 
 describe('the address that a caller comes from, as signatures keep it', () => {
   let test: TestApp;
@@ -37,8 +37,10 @@ describe('the address that a caller comes from, as signatures keep it', () => {
     servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
-    const client = clientOf(`http://127.0.0.1:${String(port)}`, null);
-    return async (forwarded) => at((await client('GET', '/api/v1/where', undefined, { 'x-forwarded-for': forwarded })).body, 'address');
+    return async (forwarded) => {
+      const answer = await fetch(`http://127.0.0.1:${String(port)}/api/v1/where`, { headers: { 'x-forwarded-for': forwarded } });
+      return at(await answer.json(), 'address');
+    };
   }
 
   it('is that of the connection unless a proxy is trusted: nobody writes it himself', async () => {

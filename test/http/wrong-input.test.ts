@@ -226,7 +226,7 @@ describe('wrong input over HTTP', () => {
       status: 422,
       code: 'validation_failed',
       says: /no field "colour"/,
-      pointer: '/1/colour',
+      pointer: '/items/1/values/colour',
       send: () =>
         admin('POST', `${NETWORKS}/bulk`, {
           items: [

@@ -3,6 +3,7 @@ import { makeApp, type App, type AppOverrides } from '../../src/main.ts';
 import { inTransaction } from '../../src/platform/db.ts';
 import { addUser } from '../../src/platform/identity/users.ts';
 import { makeLog } from '../../src/platform/log.ts';
+import { checkAnswer } from './contract.ts';
 import { makeShippedDatabase } from './database.ts';
 
 export interface Answer {
@@ -76,7 +77,9 @@ export function clientOf(url: string, token: string | null): Client {
       redirect: 'manual',
     });
     const text = await answer.text();
-    const isJson = (answer.headers.get('content-type') ?? '').includes('json');
+    const contentType = answer.headers.get('content-type') ?? '';
+    await checkAnswer(url, { method, path, credentials: credentialsOf(token, headers), status: answer.status, contentType, text });
+    const isJson = contentType.includes('json');
     const parsed: unknown = isJson && text !== '' ? JSON.parse(text) : {};
     return {
       status: answer.status,
@@ -85,6 +88,12 @@ export function clientOf(url: string, token: string | null): Client {
       text,
     };
   };
+}
+
+/** What proves who calls: the client's token, or what the call itself brought. */
+function credentialsOf(token: string | null, headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const own = Object.entries(headers).filter(([name]) => ['authorization', 'cookie'].includes(name.toLowerCase()));
+  return { ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...Object.fromEntries(own) };
 }
 
 /** A member of an answer, by path: `data.0.name`. */

@@ -2,8 +2,9 @@ import { Router } from 'express';
 import type { Reader } from '../../platform/query/reader.ts';
 import { invalidQuery } from '../../platform/query/invalid-query.ts';
 import { handle, param, type CallDeps } from '../call.ts';
+import { clientOf } from '../openapi/client.ts';
+import { openApiOf } from '../openapi/document.ts';
 import { describeObject, listObjects } from './describe.ts';
-import { openApiOf } from './openapi.ts';
 import { listOf, onlyParameters, present } from './read-query.ts';
 
 export interface ModelRouteDeps extends CallDeps {
@@ -25,7 +26,14 @@ export function modelRoutes(deps: ModelRouteDeps): Router {
   );
   router.get(
     '/openapi.json',
-    handle(deps, async ({ context }) => Promise.resolve({ body: openApiOf(context, deps.publicUrl(), deps.sendsMail) })),
+    handle(deps, async ({ context }) => Promise.resolve({ body: openApiOf(context, { publicUrl: deps.publicUrl(), sendsMail: deps.sendsMail }) })),
+  );
+  router.get(
+    '/client.ts',
+    handle(deps, ({ context }) => {
+      const text = clientOf(openApiOf(context, { publicUrl: deps.publicUrl(), sendsMail: deps.sendsMail }));
+      return Promise.resolve({ text: { type: 'text/typescript', text } });
+    }),
   );
   router.get(
     '/search',

@@ -1,10 +1,8 @@
 import { Router } from 'express';
-import type { Knex } from 'knex';
-import { inTransaction } from '../../platform/db.ts';
 import type { Reader } from '../../platform/query/reader.ts';
-import type { RecordEngine, WriteItem, WriteOutcome } from '../../platform/record/types.ts';
+import type { RecordEngine } from '../../platform/record/types.ts';
 import type { TransitionStates } from '../../platform/record/transition-states.sql.ts';
-import { bodySchema, readBody } from '../body.ts';
+import { readBody } from '../body.ts';
 import { handle, ifMatch, param, type Answer, type Call, type CallDeps } from '../call.ts';
 import { sectionsFor } from './layout.ts';
 import { AGGREGATE_BODY, listOf, listQuery, onlyParameters, present, QUERY_BODY, valuesOf } from './read-query.ts';
@@ -14,57 +12,6 @@ export interface RecordRouteDeps extends CallDeps {
   readonly engine: RecordEngine;
   readonly transitionStates: TransitionStates;
 }
-
-const values = { type: 'object' };
-const id = { type: 'string' };
-const version = { type: 'integer', minimum: 1 };
-
-type BulkItem =
-  | { readonly op: 'create'; readonly values: Readonly<Record<string, unknown>> }
-  | { readonly op: 'update'; readonly id: string; readonly version: number; readonly values: Readonly<Record<string, unknown>> }
-  | {
-      readonly op: 'transition';
-      readonly id: string;
-      readonly version: number;
-      readonly transition: string;
-      readonly values?: Readonly<Record<string, unknown>>;
-    }
-  | { readonly op: 'delete' | 'restore'; readonly id: string; readonly version: number };
-
-/** The body of POST .../bulk. */
-export const BULK_BODY = bodySchema<{ readonly mode?: 'atomic' | 'each'; readonly items: readonly BulkItem[] }>({
-  type: 'object',
-  additionalProperties: false,
-  required: ['items'],
-  properties: {
-    mode: { enum: ['atomic', 'each'] },
-    items: {
-      type: 'array',
-      minItems: 1,
-      maxItems: 500,
-      items: {
-        type: 'object',
-        required: ['op'],
-        oneOf: [
-          { type: 'object', additionalProperties: false, required: ['op', 'values'], properties: { op: { const: 'create' }, values } },
-          {
-            type: 'object',
-            additionalProperties: false,
-            required: ['op', 'id', 'version', 'values'],
-            properties: { op: { const: 'update' }, id, version, values },
-          },
-          {
-            type: 'object',
-            additionalProperties: false,
-            required: ['op', 'id', 'version', 'transition'],
-            properties: { op: { const: 'transition' }, id, version, transition: { type: 'string' }, values },
-          },
-          { type: 'object', additionalProperties: false, required: ['op', 'id', 'version'], properties: { op: { enum: ['delete', 'restore'] }, id, version } },
-        ],
-      },
-    },
-  },
-});
 
 /** Routes below /api/v1/records. */
 export function recordRoutes(deps: RecordRouteDeps): Router {
@@ -92,10 +39,6 @@ export function recordRoutes(deps: RecordRouteDeps): Router {
     on(async ({ request, db, context }) => ({
       body: await reader.aggregate(db, context, { object: param(request, 'object'), ...readBody(request, AGGREGATE_BODY) }),
     })),
-  );
-  router.post(
-    '/:object/bulk',
-    on((call) => bulk(engine, call)),
   );
 
   router.get(
@@ -168,26 +111,4 @@ type Change =
 async function change(engine: RecordEngine, { request, db, context }: Call, what: Change): Promise<Answer> {
   const written = await engine.writeOne(db, context, param(request, 'object'), { ...what, id: param(request, 'id') });
   return { body: { data: written.record ?? { id: written.id, version: written.version } }, version: written.version };
-}
-
-async function bulk(engine: RecordEngine, { request, db, context }: Call): Promise<Answer> {
-  const { mode = 'atomic', items } = readBody(request, BULK_BODY);
-  const outcomes = await writeAll(engine, db, { request, db, context }, items.map(toItem), mode);
-  const isMixed = outcomes.some((outcome) => !outcome.ok);
-  return { status: isMixed ? 207 : 200, body: { data: outcomes } };
-}
-
-function writeAll(
-  engine: RecordEngine,
-  db: Knex,
-  { request, context }: Call,
-  items: readonly WriteItem[],
-  mode: 'atomic' | 'each',
-): Promise<readonly WriteOutcome[]> {
-  return inTransaction(db, (tx) => engine.write(tx, context, param(request, 'object'), items, { mode }));
-}
-
-function toItem(item: BulkItem): WriteItem {
-  const { op, ...rest } = item;
-  return { kind: op, ...rest } as WriteItem;
 }

@@ -1,0 +1,43 @@
+import { rightsFor } from '../../platform/access/rights.ts';
+import type { CallContext } from '../../platform/access/types.ts';
+import { common, dataOf, get, inPath, inQuery, list, MAP, ONCE, post, TEXT, type Json } from './parts.ts';
+
+const tag = 'General';
+
+/** What the caller may see of the Model, search across it, this document, and files. */
+export function generalPaths(context: CallContext): Json {
+  const writes = [...context.model.objects.keys()].some((name) => rightsFor(context, name).canCreate || rightsFor(context, name).canUpdate);
+  const search = [{ ...inQuery('q', 'Words.'), required: true }, inQuery('objects', 'Only these.'), inQuery('limit', 'At most.', { type: 'integer' })];
+  return {
+    '/api/v1/objects': get({ id: 'listObjects', summary: 'Objects that you may see', tag, answer: list(common('ObjectSummary')) }),
+    '/api/v1/objects/{object}': get({
+      id: 'getObject',
+      summary: 'One object: fields, path, views, layout',
+      tag,
+      parameters: [inPath('object')],
+      answer: dataOf(common('ObjectDescription')),
+    }),
+    '/api/v1/search': get({ id: 'search', summary: 'Search across objects', tag, parameters: search, answer: list(common('SearchHit')) }),
+    '/api/v1/openapi.json': get({ id: 'getOpenApi', summary: 'This document', tag, answer: MAP }),
+    '/api/v1/client.ts': get({
+      id: 'getClient',
+      summary: 'A TypeScript client of exactly these addresses',
+      tag,
+      answers: { 'text/typescript': { schema: TEXT } },
+    }),
+    ...(writes
+      ? {
+          '/api/v1/files': post({
+            id: 'uploadFile',
+            summary: 'Upload a file; its id is then written into a record',
+            tag,
+            parameters: [{ ...inQuery('name', 'File name.'), required: true }, ONCE],
+            content: { '*/*': { schema: { type: 'string', contentEncoding: 'binary' } } },
+            status: 201,
+            answer: dataOf(common('StoredFile')),
+            errors: ['validation_failed'],
+          }),
+        }
+      : {}),
+  };
+}

@@ -1,0 +1,45 @@
+import { listReports } from '../../platform/analytics/reports.ts';
+import { mayDoEverything, mayRunAction } from '../../platform/access/rights.ts';
+import type { CallContext } from '../../platform/access/types.ts';
+import { listObjects } from '../api/describe.ts';
+import { camel, common, dataOf, get, inQuery, list, RECORD_ID, type Json } from './parts.ts';
+
+const tag = 'Reports';
+
+/** Reports, what rules did with a record, and captured mail. */
+export function reportPaths(context: CallContext, sendsMail: boolean): Json {
+  const mayReadFrozen = mayDoEverything(context) || mayRunAction(context, 'frozen-reports');
+  const each = listReports(context).flatMap(({ name, label }): readonly (readonly [string, Json])[] => {
+    const path = `/api/v1/reports/${name}`;
+    const frozen = get({ id: `frozen${camel(name)}`, summary: `${label}, as it was published`, tag, answer: list(common('FrozenReport')) });
+    return [
+      [path, get({ id: `report${camel(name)}`, summary: label, tag, answer: dataOf(common('Report')) })],
+      ...(mayReadFrozen ? [[`${path}/frozen`, frozen] as const] : []),
+    ];
+  });
+  return {
+    '/api/v1/reports': get({ id: 'listReports', summary: 'Reports that you may see', tag, answer: list(common('ReportSummary')) }),
+    ...Object.fromEntries(each),
+    ...(mayRunAction(context, 'explain') ? explainPaths(context) : {}),
+    ...(!sendsMail && mayDoEverything(context) ? mailPaths() : {}),
+  };
+}
+
+function explainPaths(context: CallContext): Json {
+  const parameters = [RECORD_ID, { ...inQuery('rule', 'Name of the rule.'), required: true }];
+  const answer = dataOf(common('Explanation'));
+  return Object.fromEntries(
+    listObjects(context).map(({ name, label }) => [
+      `/api/v1/records/${name}/{id}/explain`,
+      get({ id: `explain${name}`, summary: `Why a rule started for a ${label}, or why not`, tag: name, parameters, answer }),
+    ]),
+  );
+}
+
+function mailPaths(): Json {
+  const mail = list(common('CapturedMail'));
+  return {
+    '/api/v1/dev/mail': get({ id: 'listCapturedMail', summary: 'Mail that was kept because SMTP_URL is not set', tag, answer: mail }),
+    '/api/v1/dev/mail/{id}': get({ id: 'getCapturedMail', summary: 'One captured mail', tag, parameters: [RECORD_ID], answer: dataOf(common('MailText')) }),
+  };
+}

@@ -1,3 +1,5 @@
+import { checkAnswer, type Exchange } from '../../support/contract.ts';
+
 /** A record or another JSON object as the API gave it. */
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -56,6 +58,7 @@ export async function callApi(
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   const text = await response.text();
+  await checkAnswer(url, exchangeOf(method, path, headers, response, text));
   return {
     status: response.status,
     body: text === '' ? {} : asJson(JSON.parse(text)),
@@ -64,6 +67,11 @@ export async function callApi(
       .map((line) => line.split(';')[0])
       .join('; '),
   };
+}
+
+function exchangeOf(method: string, path: string, headers: Readonly<Record<string, string>>, response: Response, text: string): Exchange {
+  const credentials = Object.fromEntries(Object.entries(headers).filter(([name]) => name === 'authorization' || name === 'cookie'));
+  return { method, path: `/api/v1${path}`, credentials, status: response.status, contentType: response.headers.get('content-type') ?? '', text };
 }
 
 /** Somebody who signed in and made an API token, which lasts through the months of the story. */
@@ -115,7 +123,10 @@ export async function staffOf(url: string, session: Answer & { readonly cookie: 
       return answer;
     },
     file: async (object, id, field) => {
-      const response = await fetch(`${url}/api/v1/records/${object}/${id}/files/${field}`, { headers: { authorization: `Bearer ${token}` } });
+      const path = `/records/${object}/${id}/files/${field}`;
+      const headers = { authorization: `Bearer ${token}` };
+      const response = await fetch(`${url}/api/v1${path}`, { headers });
+      await checkAnswer(url, exchangeOf('GET', path, headers, response, ''));
       if (response.status !== 200) throw new Error(`file ${object}.${field}: ${String(response.status)}`);
       return Buffer.from(await response.arrayBuffer());
     },

@@ -55,15 +55,20 @@ export async function insertRuns(tx: Knex.Transaction, runs: readonly NewRun[], 
 
 /**
  * Takes the next due run and holds its row until the transaction ends, which is the run's own: a killed worker leaves
- * nothing behind and the run is free again at once. Runs of one record go one after the other.
+ * nothing behind and the run is free again at once. Due runs of one record go one after the other in the order in which
+ * they were made, and a run waits for an earlier one of its rule and record also while that one waits to be tried again:
+ * a rule sees a record's events in their order. Other rules of the record do not wait for it.
  */
 export async function claimRun(tx: Knex.Transaction, now: Instant): Promise<RuleRun | null> {
   const table = platformTable(tx, 'rule_run');
   const [found] = await rows(
     tx,
     sql`select r.* from ${table} r where r.state = 'ready' and r.due_at <= ${now}::timestamptz
-          and (r.record_id is null or not exists (select from ${table} p where p.record_id = r.record_id and p.state = 'ready'
-               and p.due_at <= ${now}::timestamptz and (p.due_at, p.seq) < (r.due_at, r.seq)))
+          and (r.record_id is null or not exists (
+            select from ${table} p where p.record_id = r.record_id and p.state = 'ready' and p.seq < r.seq
+              and (p.rule_id = r.rule_id or (p.due_at <= ${now}::timestamptz and not exists (
+                select from ${table} q where q.record_id = p.record_id and q.rule_id = p.rule_id and q.state = 'ready'
+                  and q.seq < p.seq and q.due_at > ${now}::timestamptz)))))
         order by r.due_at, r.seq limit 1 for update of r skip locked`,
   );
   return found === undefined ? null : readRun(found);

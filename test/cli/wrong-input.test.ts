@@ -49,7 +49,7 @@ describe('wrong input on the command line', () => {
     const [found] = await rows(
       database.db,
       sql`select (select count(*) from credenza.record_history) as history, (select count(*) from credenza.event) as events,
-                 (select count(*) from credenza.import_row) as staged, (select max(version) from credenza.metadata_version) as model`,
+                 (select count(*) from credenza.import_block) as staged, (select max(version) from credenza.metadata_version) as model`,
     );
     return found;
   }

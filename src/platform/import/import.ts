@@ -2,19 +2,21 @@ import type { Readable } from 'node:stream';
 import type { Knex } from 'knex';
 import { rightsFor } from '../access/rights.ts';
 import type { CallContext } from '../access/types.ts';
+import { systemClock, type Clock } from '../clock.ts';
 import { inTransaction } from '../db.ts';
-import { AppError, type ErrorDetail } from '../errors.ts';
-import { fault } from '../fault.ts';
-import { FIELD_TYPES } from '../model/field-types.ts';
-import { idsByKey, keyText } from '../query/by-key.ts';
-import type { RecordEngine, WriteItem, WriteOutcome } from '../record/types.ts';
-import { bindByName, bindMap, type RowMapper } from './mapping.ts';
-import { readCsv } from './read-csv.ts';
-import { resolveReferences, type ReadRow } from './references.ts';
-import { countOutcomes, dropStaging, finishJob, insertJob, recordOutcomes, rejectedRows, stagedChunk, stageRows, type RowOutcome } from './staging.sql.ts';
-
-/** Rows of one transaction unless told (architecture.md, section 4: imports commit often so that nothing waits on them). */
-const CHUNK = 2_500;
+import { AppError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { actorOf } from '../record/actor.ts';
+import type { RecordEngine } from '../record/types.ts';
+import { goneHolders, newHolder } from './holder.ts';
+import { claimJob, deleteJob, findJob, insertJob, jobHolders, moveJob, sameUnfinishedJob, settleJob } from './job.sql.ts';
+import { BLOCK_ROWS, endEarly, jobPrincipal, leaseEnd, makeCheckpoint, runPhase, stageFile, Stopped, type JobDeps } from './job-work.ts';
+import { bindSettings } from './mapping.ts';
+import { readFindings, sumCounts } from './progress.sql.ts';
+import { openRows, type FileRows } from './read-file.ts';
+import type { Checkpoint } from './run-job.ts';
+import { dropStaging } from './staging.sql.ts';
+import { DEFAULT_SETTINGS, type ImportJob, type ImportSettings, type JobCounts, type Phase } from './types.ts';
 
 export interface ImportRequest {
   readonly object: string;
@@ -25,14 +27,19 @@ export interface ImportRequest {
   readonly dryRun?: boolean;
   /** Whether rules see what was written; imports of a whole file usually should not start any. */
   readonly rules?: 'all' | 'none';
-  readonly onProgress?: (done: number) => void;
+  readonly key?: readonly string[] | null;
+  readonly existing?: 'update' | 'skip';
+  readonly missing?: 'create' | 'skip';
+  readonly onProgress?: (rowsDone: number) => void;
+  /** Told the job's id once there is one, and whether it is one that an earlier process began. */
+  readonly onJob?: (id: string, isResumed: boolean) => void;
 }
 
 export interface RejectedRow {
   readonly line: number;
   readonly column: string | null;
   readonly reason: string;
-  readonly cells: readonly string[];
+  readonly cells: readonly unknown[];
 }
 
 export interface ImportResult {
@@ -41,6 +48,8 @@ export interface ImportResult {
   readonly updated: number;
   readonly unchanged: number;
   readonly rejected: number;
+  /** Rows left out because the request says so; only there when it does. */
+  readonly skipped?: number;
 }
 
 export interface Importer {
@@ -53,209 +62,173 @@ export interface Importer {
   ): Promise<ImportResult>;
 }
 
-interface Mapped {
-  readonly line: number;
-  readonly key: string;
-  readonly keyValues: readonly unknown[];
-  readonly values: Readonly<Record<string, unknown>>;
+const PAGE = 1_000;
+
+/** @throws AppError forbidden when the caller may not do with the object what the settings ask for */
+export function checkImportRights(context: CallContext, object: string, settings: Pick<ImportSettings, 'existing' | 'missing'>): void {
+  const rights = rightsFor(context, object);
+  const needs = [
+    { is: settings.missing === 'create', may: rights.canCreate, what: 'create' },
+    { is: settings.existing === 'update', may: rights.canUpdate, what: 'change' },
+  ].filter(({ is }) => is);
+  if (needs.every(({ may }) => may)) return;
+  throw new AppError('forbidden', `Importing ${rights.object.plural} needs the right to ${needs.map(({ what }) => what).join(' and to ')} them.`);
 }
 
-/** Ends a dry run's transaction; nothing of it stays. */
-class DryRunDone extends Error {}
-
-function reasonOf(errors: readonly ErrorDetail[], message: string): string {
-  return errors.length === 0 ? message : errors.map((error) => (error.fix === undefined ? error.detail : `${error.detail} ${error.fix}`)).join(' ');
-}
-
-function outcomeOf(mapper: RowMapper, line: number, written: WriteOutcome): RowOutcome {
-  if (written.ok)
-    return { line, outcome: written.created ? 'created' : written.changed ? 'updated' : 'unchanged', recordId: written.id, reason: null, column: null };
-  const field = written.errors[0]?.pointer.split('/')[1];
-  return {
-    line,
-    outcome: 'rejected',
-    recordId: null,
-    reason: reasonOf(written.errors, written.message),
-    column: field === undefined ? null : mapper.columnOf(field),
-  };
-}
-
-/** Reads each row by the map. */
-function readChunk(mapper: RowMapper, chunk: readonly { readonly line: number; readonly cells: readonly string[] }[]) {
-  const read: ReadRow[] = [];
-  const rejected: RowOutcome[] = [];
-  for (const row of chunk) {
-    const result = mapper.map(row.cells);
-    if ('reason' in result) rejected.push({ line: row.line, outcome: 'rejected', recordId: null, reason: result.reason, column: result.column });
-    else read.push({ line: row.line, values: result.values });
+/** The rows that could not be imported, in the order of their lines. */
+export async function* rejectedRows(db: Knex, jobId: string, phase: Phase): AsyncGenerator<RejectedRow> {
+  for (let after = 0; ; after += PAGE) {
+    const found = await readFindings(db, jobId, phase, after, PAGE);
+    yield* found;
+    if (found.length < PAGE) return;
   }
-  return { read, rejected };
 }
 
-/** Gives each row its key, and keeps the first of those with the same one. */
-function keyRows(context: CallContext, object: string, mapper: RowMapper, read: readonly ReadRow[], seen: Map<string, number>) {
-  const fields = context.model.objects.get(object)?.fields;
-  const mapped: Mapped[] = [];
-  const rejected: RowOutcome[] = [];
-  for (const { line, values } of read) {
-    const keyValues = mapper.key.map((name) => {
-      const field = fields?.get(name);
-      return field === undefined ? null : (FIELD_TYPES[field.kind].parse(values[name], field) ?? null);
-    });
-    const key = keyText(keyValues);
-    const earlier = mapper.key.length === 0 || keyValues.includes(null) ? undefined : seen.get(key);
-    // A transaction that is tried again meets its own lines.
-    if (earlier !== undefined && earlier !== line) {
-      const column = mapper.columnOf(mapper.key[0] ?? '');
-      rejected.push({ line, outcome: 'rejected', recordId: null, reason: `The row repeats line ${String(earlier)}. Keep one of the two.`, column });
-      continue;
-    }
-    seen.set(key, line);
-    mapped.push({ line, key, keyValues, values });
-  }
-  return { mapped, rejected };
-}
-
-/** Imports of CSV files: staged by COPY, validated and written in sets. */
-export function makeImporter(deps: { readonly engine: RecordEngine; readonly chunkRows?: number }): Importer {
-  const chunkRows = deps.chunkRows ?? CHUNK;
-  const writeChunk = async (
-    tx: Knex.Transaction,
-    context: CallContext,
-    request: ImportRequest,
-    mapper: RowMapper,
-    mapped: readonly Mapped[],
-  ): Promise<readonly RowOutcome[]> => {
-    const existing =
-      mapper.key.length === 0
-        ? new Map<string, string>()
-        : await idsByKey(
-            tx,
-            context,
-            request.object,
-            mapper.key,
-            mapped.map((row) => row.keyValues),
-          );
-    const outcomes: RowOutcome[] = [];
-    const updates = mapped.filter((row) => existing.has(row.key));
-    const creates = mapped.filter((row) => !existing.has(row.key));
-    const options = { mode: 'each', events: request.rules === 'all' ? 'chunk' : 'none' } as const;
-    for (const batch of [updates, creates]) {
-      if (batch.length === 0) continue;
-      const items = batch.map((row): WriteItem => {
-        const id = existing.get(row.key);
-        if (id === undefined) return { kind: 'create', values: row.values };
-        return { kind: 'update', id, values: Object.fromEntries(Object.entries(row.values).filter(([name]) => !mapper.createOnly.has(name))) };
-      });
-      const written = await deps.engine.write(tx, context, request.object, items, options);
-      written.forEach((result, index) => {
-        outcomes.push(outcomeOf(mapper, batch[index]?.line ?? 0, result));
-      });
-    }
-    return outcomes;
-  };
-
-  const runJob = async (db: Knex, context: CallContext, request: ImportRequest, mapper: RowMapper, jobId: string): Promise<void> => {
-    const seen = new Map<string, number>();
-    let after = 0;
-    for (;;) {
-      const chunk = await stagedChunk(db, jobId, after, chunkRows);
-      const last = chunk.at(-1);
-      if (last === undefined) return;
-      await inTransaction(db, async (tx) => {
-        const { read, rejected: unread } = readChunk(mapper, chunk);
-        const { rows, rejected: astray } = await resolveReferences(tx, context, request.object, mapper, read);
-        const { mapped, rejected: repeated } = keyRows(context, request.object, mapper, rows, seen);
-        const written = await writeChunk(tx, context, request, mapper, mapped);
-        await recordOutcomes(tx, jobId, [...unread, ...astray, ...repeated, ...written]);
-      });
-      fault('import.after_chunk');
-      after = last.line;
-      request.onProgress?.(after);
-    }
-  };
-
-  const give = async (
-    db: Knex,
-    jobId: string,
-    header: readonly string[],
-    onRejected: ((row: RejectedRow, header: readonly string[]) => Promise<void> | void) | undefined,
-  ): Promise<void> => {
-    if (onRejected === undefined) return;
-    let after = 0;
-    for (;;) {
-      const rejected = await rejectedRows(db, jobId, after, CHUNK);
-      const last = rejected.at(-1);
-      if (last === undefined) return;
-      for (const row of rejected) await onRejected(row, header);
-      after = last.line;
-    }
-  };
-
+/** Imports of files in one call: read, staged by COPY, validated and written in sets, as a job that a killed process leaves resumable. */
+export function makeImporter(deps: { readonly engine: RecordEngine; readonly clock?: Clock; readonly log?: Log; readonly blockRows?: number }): Importer {
+  const own: JobDeps = { engine: deps.engine, clock: deps.clock ?? systemClock, log: deps.log ?? null, blockRows: deps.blockRows ?? BLOCK_ROWS };
   return {
     run: async (db, context, request, onRejected) => {
-      const rights = rightsFor(context, request.object);
-      if (!rights.canCreate || !rights.canUpdate)
-        throw new AppError('forbidden', `Importing ${rights.object.plural} needs the right to create and to change them.`);
-      const delimiter = request.delimiter ?? (request.map === null ? undefined : context.model.imports.get(request.map)?.delimiter) ?? ',';
-      const file = await readCsv(request.content, delimiter);
-      let mapper: RowMapper;
-      try {
-        mapper = request.map === null ? bindByName(context, request.object, file.header) : bindMap(context, request.map, request.object, file.header);
-      } catch (error) {
-        await file.close();
-        throw error;
-      }
-      const jobId = context.newId();
-      const call: CallContext = { ...context, cause: { kind: 'import', job: jobId } };
-      const { principal } = context;
-      await insertJob(db, {
-        id: jobId,
-        object: request.object,
+      const settings: ImportSettings = {
+        ...DEFAULT_SETTINGS,
         map: request.map,
-        fileName: request.fileName,
-        at: context.now,
-        by: principal.kind === 'user' ? principal.userId : principal.kind,
-      });
-      let counts: ImportResult = { read: 0, created: 0, updated: 0, unchanged: 0, rejected: 0 };
-      const finish = async (at: Knex): Promise<void> => {
-        const found = await countOutcomes(at, jobId);
-        const count = (name: string): number => found.get(name) ?? 0;
-        counts = {
-          read: [...found.values()].reduce((sum, n) => sum + n, 0),
-          created: count('created'),
-          updated: count('updated'),
-          unchanged: count('unchanged'),
-          rejected: count('rejected'),
-        };
-        await give(at, jobId, file.header, onRejected);
+        key: request.key ?? null,
+        existing: request.existing ?? 'update',
+        missing: request.missing ?? 'create',
+        rules: request.rules ?? 'none',
       };
+      checkImportRights(context, request.object, settings);
+      const delimiter = request.delimiter ?? (request.map === null ? undefined : context.model.imports.get(request.map)?.delimiter) ?? null;
+      const file = await openRows({ fileName: request.fileName, content: request.content, delimiter });
       try {
-        await stageRows(db, jobId, file.rows);
-        fault('import.after_staging');
-        if (request.dryRun === true) {
-          await db
-            .transaction(async (tx) => {
-              await runJob(tx, call, request, mapper, jobId);
-              await finish(tx);
-              throw new DryRunDone();
-            })
-            .catch((error: unknown) => {
-              if (!(error instanceof DryRunDone)) throw error;
-            });
-        } else {
-          await runJob(db, call, request, mapper, jobId);
-          await finish(db);
-        }
-        await finishJob(db, jobId, request.dryRun === true ? 'dry-run' : 'done', counts, context.now);
-      } catch (error) {
-        await finishJob(db, jobId, 'failed', counts, context.now);
-        throw error;
+        // A header that does not fit is said before there is a job. The members of NDJSON are known only when it was read.
+        if (file.format !== 'ndjson') bindSettings(context, request.object, settings, file.header());
+        return await runFile(db, own, context, request, settings, file, onRejected);
       } finally {
         await file.close();
-        await dropStaging(db, jobId);
       }
-      return counts;
     },
+  };
+}
+
+async function runFile(
+  db: Knex,
+  deps: JobDeps,
+  context: CallContext,
+  request: ImportRequest,
+  settings: ImportSettings,
+  file: FileRows,
+  onRejected: ((row: RejectedRow, header: readonly string[]) => Promise<void> | void) | undefined,
+): Promise<ImportResult> {
+  const holder = newHolder();
+  const phase: Phase = request.dryRun === true ? 'check' : 'run';
+  const begun = await beginJob(db, deps, context, request, settings, file.format, holder);
+  let job = begun;
+  try {
+    await stageFile(db, deps, begun.id, file);
+    const older = phase === 'run' ? await takeOlder(db, deps, begun, holder) : null;
+    job = older ?? (await restate(db, begun.id, phase === 'run' ? 'running' : 'checking'));
+    request.onJob?.(job.id, older !== null);
+    const call: CallContext = { ...context, cause: { kind: 'import', job: job.id } };
+    const checkpoint = telling(
+      makeCheckpoint(deps, db, job.id, holder, () => false),
+      db,
+      job.id,
+      phase,
+      request.onProgress,
+    );
+    await runPhase(db, deps, job, phase, call, checkpoint);
+    const counts = await sumCounts(db, job.id, phase);
+    if (onRejected !== undefined) for await (const row of rejectedRows(db, job.id, phase)) await onRejected(row, job.header);
+    await dropStaging(db, job.id);
+    await settleJob(db, job.id, phase === 'run' ? 'done' : 'dry-run', deps.clock.now(), phase === 'run' ? { counts } : { checked: counts });
+    return resultOf(counts, settings);
+  } catch (error) {
+    const reported = await endEarly(db, deps, job, error);
+    throw (
+      reported ??
+      new AppError(
+        'conflict_state',
+        error instanceof Stopped && error.why === 'cancelled' ? 'The import was cancelled.' : 'Another process went on with this import.',
+      )
+    );
+  }
+}
+
+function resultOf(counts: JobCounts, settings: ImportSettings): ImportResult {
+  const { read, created, updated, unchanged, rejected, skipped } = counts;
+  const result = { read, created, updated, unchanged, rejected };
+  return settings.existing === 'skip' || settings.missing === 'skip' ? { ...result, skipped } : result;
+}
+
+async function beginJob(
+  db: Knex,
+  deps: JobDeps,
+  context: CallContext,
+  request: ImportRequest,
+  settings: ImportSettings,
+  format: FileRows['format'],
+  holder: string,
+): Promise<ImportJob> {
+  const id = context.newId();
+  await insertJob(db, {
+    id,
+    object: request.object,
+    fileName: request.fileName,
+    format,
+    state: 'reading',
+    settings,
+    isUpload: false,
+    principal: jobPrincipal(context.principal),
+    at: context.now,
+    by: actorOf(context.principal),
+    requestId: context.cause.kind === 'request' ? context.cause.requestId : null,
+    lease: { holder, until: leaseEnd(deps.clock) },
+  });
+  return known(db, id);
+}
+
+async function known(db: Knex, id: string): Promise<ImportJob> {
+  const job = await findJob(db, id);
+  if (job === null) throw new AppError('internal', 'An import lost its job.');
+  return job;
+}
+
+/** Moves a job that this process holds on to its next state. */
+async function restate(db: Knex, id: string, state: 'running' | 'checking'): Promise<ImportJob> {
+  const job = await known(db, id);
+  await moveJob(db, id, ['reading'], state, true);
+  return { ...job, state };
+}
+
+/**
+ * The same file, for the same object and with the same settings, that an earlier process of this caller began and did not
+ * finish: it is gone on with, so that nothing is written twice, and the new job is forgotten.
+ * @throws AppError conflict_state while the other process is at work
+ */
+async function takeOlder(db: Knex, deps: JobDeps, begun: ImportJob, holder: string): Promise<ImportJob | null> {
+  const found = await sameUnfinishedJob(db, { id: begun.id, by: begun.createdBy });
+  if (found === null) return null;
+  const gone = goneHolders(await jobHolders(db));
+  const job = await claimJob(db, { id: found.id, holder, now: deps.clock.now(), until: leaseEnd(deps.clock), gone });
+  await inTransaction(db, (tx) => deleteJob(tx, begun.id));
+  if (job === null)
+    throw new AppError(
+      'conflict_state',
+      `This file is being imported already, by job ${found.id}. Wait for it, or cancel it with: credenza import cancel ${found.id}`,
+    );
+  return job;
+}
+
+/** Says, at most once a second, how many rows are done. */
+function telling(checkpoint: Checkpoint, db: Knex, jobId: string, phase: Phase, tell: ((rowsDone: number) => void) | undefined): Checkpoint {
+  if (tell === undefined) return checkpoint;
+  let said = performance.now();
+  return async (done) => {
+    if (performance.now() - said > 1_000) {
+      said = performance.now();
+      tell((await sumCounts(db, jobId, phase)).read);
+    }
+    return checkpoint(done);
   };
 }

@@ -4,8 +4,16 @@ import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, ExprType, ExprValue, Row } from '../expression/types.ts';
 import { suggestion } from '../metadata/suggest.ts';
 import type { ImportMapFile } from '../metadata/types.ts';
+import { bindColumns, byNameSettings } from './columns.ts';
+import type { ImportSettings } from './types.ts';
 
 type Closure = (row: Row, context: EvalContext) => ExprValue;
+
+/** Values of a record as a row gives them, and the record's id where a column holds it. */
+export interface MappedRow {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly id: string | null;
+}
 
 /** A map bound to one file's header: cells in, values of a record or a reason out. */
 export interface RowMapper {
@@ -13,7 +21,9 @@ export interface RowMapper {
   readonly createOnly: ReadonlySet<string>;
   /** References that stay empty when no record has the key that was given. */
   readonly optionalReferences: ReadonlySet<string>;
-  map(cells: readonly string[]): { readonly values: Readonly<Record<string, unknown>> } | { readonly reason: string; readonly column: string };
+  /** Fields that rows fill. */
+  readonly fields: readonly string[];
+  map(cells: readonly unknown[]): MappedRow | { readonly reason: string; readonly column: string };
   /** The column that feeds a field, for messages about it. */
   columnOf(field: string): string | null;
 }
@@ -32,6 +42,13 @@ function evaluation(context: CallContext, row: ReadonlyMap<string, string>): Eva
     policy: () => null,
     calendars: context.model.calendarLookup,
   };
+}
+
+/** A cell as text without outer blanks; numbers, lists and objects of NDJSON as JSON has them. */
+export function cellText(cell: unknown): string {
+  if (typeof cell === 'string') return cell.trim();
+  if (cell === null || cell === undefined) return '';
+  return typeof cell === 'object' ? JSON.stringify(cell) : String(cell);
 }
 
 function firstColumn(text: string): string | null {
@@ -79,52 +96,25 @@ export function bindMap(context: CallContext, name: string, object: string, head
     key: target.key,
     createOnly: new Set(target.createOnly ?? []),
     optionalReferences: new Set(target.optionalReferences ?? []),
+    fields: fields.map(({ field }) => field),
     map: (cells) => {
-      const row = new Map(header.map((heading, index) => [heading, (cells[index] ?? '').trim()]));
+      const row = new Map<string, string>();
+      for (const [index, heading] of header.entries()) row.set(heading, cellText(cells[index]));
       const at = evaluation(context, row);
       const rejected = rejects.find((reject) => reject.holds(nothing, at) === true);
       if (rejected !== undefined) return { reason: rejected.reason, column: rejected.column };
-      return { values: Object.fromEntries(fields.map(({ field, value }) => [field, value(nothing, at)])) };
+      return { values: Object.fromEntries(fields.map(({ field, value }) => [field, value(nothing, at)])), id: null };
     },
     columnOf: (field) => fields.find((entry) => entry.field === field)?.column ?? null,
   };
 }
 
-/** Maps columns that are named like the object's fields (by name or label); a field named `id` finds the record. */
-export function bindByName(context: CallContext, object: string, header: readonly string[]): RowMapper {
-  const target = context.model.objects.get(object);
-  if (target === undefined) throw new AppError('not_found', `There is no object "${object}".`);
-  const byHeading = new Map(
-    [...target.fields.values()].flatMap((field) => [[field.name.toLowerCase(), field] as const, [field.label.toLowerCase(), field] as const]),
-  );
-  const columns = header.map((heading) => ({ heading, field: byHeading.get(heading.toLowerCase()) ?? null }));
-  const unknown = columns.filter((column) => column.field === null);
-  if (unknown.length > 0) {
-    throw new AppError(
-      'bad_request',
-      `${object} has no field for ${unknown.map((column) => `"${column.heading}"`).join(', ')}. Rename or remove these columns, or name a map.`,
-      {
-        errors: unknown.map((column) => ({
-          pointer: '/header',
-          code: 'unknown_column',
-          detail: `"${column.heading}" is not a field of ${object}.`,
-          ...suggestion(column.heading, [...target.fields.keys()]),
-        })),
-      },
-    );
-  }
-  const twice = columns.find((column, index) => columns.findIndex((other) => other.field === column.field) < index);
-  if (twice !== undefined) throw new AppError('bad_request', `Two columns are for "${twice.field?.name ?? twice.heading}". Remove one of them.`);
-  const unique = [...target.fields.values()].find((field) => field.unique && columns.some((column) => column.field === field));
-  return {
-    key: columns.some((column) => column.field?.name === 'id') ? ['id'] : unique === undefined ? [] : [unique.name],
-    createOnly: new Set(),
-    optionalReferences: new Set(),
-    map: (cells) => ({
-      values: Object.fromEntries(
-        columns.flatMap((column, index) => (column.field === null || column.field.name === 'id' ? [] : [[column.field.name, cells[index] ?? '']])),
-      ),
-    }),
-    columnOf: (field) => columns.find((column) => column.field?.name === field)?.heading ?? null,
-  };
+/**
+ * Binds settings to a file's header: the named map, the columns that were chosen, or the columns as they are named.
+ * @throws AppError bad_request when columns are missing or are for no field
+ */
+export function bindSettings(context: CallContext, object: string, settings: ImportSettings, header: readonly string[]): RowMapper {
+  if (settings.map === null) return bindColumns(context, object, settings.columns ?? byNameSettings(context, object, header), settings.key, header);
+  const mapper = bindMap(context, settings.map, object, header);
+  return settings.key === null ? mapper : { ...mapper, key: settings.key };
 }

@@ -1,7 +1,9 @@
 import { CsvError, parse } from 'csv-parse';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
-import type { StagedRow } from './staging.sql.ts';
+import { isErrorFile, ERROR_COLUMNS, undefuse } from './spreadsheet-cell.ts';
+import type { RowSource } from './read-file.ts';
+import type { StagedRow } from './types.ts';
 
 const MAX_CELL = 1_000_000;
 
@@ -18,18 +20,30 @@ function parsed(value: unknown): Parsed {
   return { record: Array.isArray(record) ? record.map(String) : [], info: { lines: Number(lines) } };
 }
 
-export interface CsvFile {
-  readonly header: readonly string[];
-  readonly rows: AsyncIterable<StagedRow>;
-  /** Ends reading early; call it whatever happens. */
-  close(): Promise<void>;
+const DELIMITERS = [',', ';', '\t', '|'] as const;
+
+/** The delimiter that a first line uses most, outside quotes; a comma when it uses none. */
+export function guessDelimiter(head: string): string {
+  const line = /^(?:"(?:[^"]|"")*"|[^"\r\n])*/.exec(head.replace(/^\uFEFF/, ''))?.[0] ?? '';
+  const bare = line.replaceAll(/"(?:[^"]|"")*"/g, '');
+  const counts = DELIMITERS.map((delimiter) => ({ delimiter, count: bare.split(delimiter).length - 1 }));
+  return counts.reduce((best, next) => (next.count > best.count ? next : best)).delimiter;
+}
+
+/** Why a row cannot be used, or null. */
+function complaintAbout(cells: readonly string[], width: number): string | null {
+  if (cells.length !== width) return `The row has ${String(cells.length)} cells where the header has ${String(width)}.`;
+  if (cells.some((cell) => cell.includes('\u0000'))) return 'The row holds a NUL character.';
+  if (cells.some((cell) => cell.includes('\uFFFD'))) return 'The row holds bytes that are no text in the encoding of the file. Save the file as UTF-8.';
+  return cells.some((cell) => cell.length > MAX_CELL) ? 'A cell is longer than a million characters.' : null;
 }
 
 /**
  * Reads CSV as a stream: BOM, quotes, line breaks within quotes and CRLF are understood. The line of a row is the one it begins on.
+ * An error file that comes back is read without the columns that were put before it.
  * @throws AppError bad_request for an empty file or a quote that never ends, with the line
  */
-export async function readCsv(stream: Readable, delimiter: string): Promise<CsvFile> {
+export async function readCsv(stream: Readable, delimiter: string): Promise<RowSource> {
   const parser = stream.pipe(
     parse({
       bom: true,
@@ -57,26 +71,21 @@ export async function readCsv(stream: Readable, delimiter: string): Promise<CsvF
   };
   const first = await next();
   if (first === null) throw new AppError('bad_request', 'The file is empty. Its first line must name the columns.');
-  const header = first.record.map((heading) => heading.trim());
+  const named = first.record.map((heading) => heading.trim());
+  const from = isErrorFile(named) ? ERROR_COLUMNS.length : 0;
+  const header = named.slice(from);
   async function* body(): AsyncGenerator<StagedRow> {
     let line = first === null ? 1 : first.info.lines + 1;
     for (let row = await next(); row !== null; row = await next()) {
-      const cells = row.record;
-      const hasNul = cells.some((cell) => cell.includes('\u0000'));
-      const reason =
-        cells.length !== header.length
-          ? `The row has ${String(cells.length)} cells where the header has ${String(header.length)}.`
-          : hasNul
-            ? 'The row holds a NUL character.'
-            : cells.some((cell) => cell.length > MAX_CELL)
-              ? 'A cell is longer than a million characters.'
-              : null;
-      yield { line, cells: hasNul ? cells.map((cell) => cell.replaceAll('\u0000', '')) : cells, reason };
+      const reason = complaintAbout(row.record, named.length);
+      const own = from === 0 ? row.record : row.record.slice(from);
+      yield { line, cells: own.map((cell) => undefuse(reason === null ? cell : cell.replaceAll('\u0000', ''))), reason };
       line = row.info.lines + 1;
     }
   }
   return {
-    header,
+    format: 'csv',
+    header: () => header,
     rows: body(),
     close: async () => {
       await iterator.return?.();

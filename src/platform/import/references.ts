@@ -5,11 +5,20 @@ import { FIELD_TYPES } from '../model/field-types.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
 import { idsByKey, keyText } from '../query/by-key.ts';
 import type { RowMapper } from './mapping.ts';
-import type { RowOutcome } from './staging.sql.ts';
 
+/** A row that the map could read. */
 export interface ReadRow {
   readonly line: number;
+  /** The record's id where the file gives one. */
+  readonly id: string | null;
   readonly values: Readonly<Record<string, unknown>>;
+}
+
+/** A row that cannot be imported. */
+export interface Rejection {
+  readonly line: number;
+  readonly column: string | null;
+  readonly reason: string;
 }
 
 /** A reference whose cells hold a key of the other object (a number, a code) in place of its id. */
@@ -25,15 +34,19 @@ function keyOf(object: ObjectModel): FieldModel | null {
   return keys.length === 1 ? (keys[0] ?? null) : null;
 }
 
-function lookupsOf(context: CallContext, object: string, rows: readonly ReadRow[]): readonly Lookup[] {
-  const names = new Set(rows.flatMap((row) => Object.keys(row.values)));
+function lookupsOf(context: CallContext, object: string, fieldNames: Iterable<string>): readonly Lookup[] {
   const fields = context.model.objects.get(object)?.fields;
-  return [...names].flatMap((name) => {
+  return [...fieldNames].flatMap((name) => {
     const field = fields?.get(name);
     const target = field?.kind === 'reference' ? context.model.objects.get(field.ref?.to[0] ?? '') : undefined;
     const key = target === undefined ? null : keyOf(target);
     return field === undefined || target === undefined || key === null ? [] : [{ field, target, key }];
   });
+}
+
+/** True when rows may point at records that rows before them make: those must be written first. */
+export function refersToItself(context: CallContext, object: string, mapper: RowMapper): boolean {
+  return lookupsOf(context, object, mapper.fields).some(({ target }) => target.name === object);
 }
 
 /** The key that a cell holds; null when it is empty or already an id. */
@@ -54,10 +67,10 @@ export async function resolveReferences(
   object: string,
   mapper: RowMapper,
   given: readonly ReadRow[],
-): Promise<{ readonly rows: readonly ReadRow[]; readonly rejected: readonly RowOutcome[] }> {
+): Promise<{ readonly rows: readonly ReadRow[]; readonly rejected: readonly Rejection[] }> {
   let rows = given;
-  const rejected: RowOutcome[] = [];
-  for (const lookup of lookupsOf(context, object, given)) {
+  const rejected: Rejection[] = [];
+  for (const lookup of lookupsOf(context, object, mapper.fields)) {
     const { field, target, key } = lookup;
     const wanted = [...new Set(rows.map((row) => keyIn(lookup, row)).filter((value) => value !== null))];
     if (wanted.length === 0) continue;
@@ -74,7 +87,7 @@ export async function resolveReferences(
       const id = ids.get(keyText([value])) ?? null;
       if (id === null && !mapper.optionalReferences.has(field.name)) {
         const reason = `${field.label}: there is no ${target.label} with the ${key.label} "${value}".`;
-        rejected.push({ line: row.line, outcome: 'rejected', recordId: null, reason, column: mapper.columnOf(field.name) });
+        rejected.push({ line: row.line, reason, column: mapper.columnOf(field.name) });
         return [];
       }
       return [{ ...row, values: { ...row.values, [field.name]: id } }];

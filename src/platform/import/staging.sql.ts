@@ -4,127 +4,96 @@ import type { Knex } from 'knex';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { platformTable, rows, run, sql } from '../sql.ts';
+import type { Block, StagedRow } from './types.ts';
 
-/** A row as it was read: its line in the file and its cells, or why it could not be read. */
-export interface StagedRow {
-  readonly line: number;
-  readonly cells: readonly string[];
-  readonly reason: string | null;
-}
-
-export interface RowOutcome {
-  readonly line: number;
-  readonly outcome: 'created' | 'updated' | 'unchanged' | 'rejected';
-  readonly recordId: string | null;
-  readonly reason: string | null;
-  readonly column: string | null;
-}
+/** A block ends at this much text, so that rows of many columns do not fill the memory. */
+const BLOCK_CHARACTERS = 1_500_000;
 
 function copyText(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('\t', '\\t').replaceAll('\n', '\\n').replaceAll('\r', '\\r');
 }
 
-async function* copyLines(jobId: string, staged: AsyncIterable<StagedRow>): AsyncGenerator<string> {
-  let block = '';
+interface Count {
+  rows: number;
+}
+
+async function* copyLines(jobId: string, staged: AsyncIterable<StagedRow>, blockRows: number, count: Count): AsyncGenerator<string> {
+  let [ordinal, size, first] = [0, 0, 0];
+  let body: string[] = [];
+  const block = (): string => `${jobId}\t${String(ordinal)}\t${String(first)}\t${String(body.length)}\t[${body.join(',')}]\n`;
   for await (const row of staged) {
-    const outcome = row.reason === null ? '\\N\t\\N' : `rejected\t${copyText(row.reason)}`;
-    block += `${jobId}\t${String(row.line)}\t${copyText(JSON.stringify(row.cells))}\t${outcome}\n`;
-    if (block.length > 65_536) {
-      yield block;
-      block = '';
+    const text = copyText(JSON.stringify(row.reason === null ? [row.line, row.cells] : [row.line, row.cells, row.reason]));
+    if (body.length > 0 && (body.length >= blockRows || size + text.length > BLOCK_CHARACTERS)) {
+      yield block();
+      ordinal += 1;
+      size = 0;
+      body = [];
     }
+    if (body.length === 0) first = row.line;
+    body.push(text);
+    size += text.length;
+    count.rows += 1;
   }
-  if (block !== '') yield block;
+  if (body.length > 0) yield block();
 }
 
 function isClient(value: unknown): value is pg.Client {
   return typeof value === 'object' && value !== null && 'query' in value;
 }
 
-/** Streams rows into staging by COPY, in constant memory. */
-export async function stageRows(db: Knex, jobId: string, staged: AsyncIterable<StagedRow>): Promise<void> {
-  const table = platformTable(db, 'import_row').text;
+/**
+ * Streams rows into staging by COPY, in constant memory: several hundred rows make one block, for a row of its own each costs as
+ * much as writing its record's history. Answers how many rows there are. What fails leaves nothing.
+ */
+export async function stageRows(db: Knex, jobId: string, staged: AsyncIterable<StagedRow>, blockRows: number): Promise<number> {
+  const table = platformTable(db, 'import_block').text;
+  const count: Count = { rows: 0 };
   await db.transaction(async (tx) => {
+    await run(tx, sql`delete from ${platformTable(tx, 'import_block')} where job_id = ${jobId}::uuid`);
     const client: unknown = await tx.client.acquireConnection();
     if (!isClient(client)) throw new TypeError('The database driver gave no connection.');
-    await pipeline(Readable.from(copyLines(jobId, staged)), client.query(copyFrom(`copy ${table} (job_id, line, cells, outcome, reason) from stdin`)));
+    const target = client.query(copyFrom(`copy ${table} (job_id, ordinal, first_line, row_count, body) from stdin`));
+    await pipeline(Readable.from(copyLines(jobId, staged, blockRows, count)), target);
+  });
+  return count.rows;
+}
+
+/** A block of staged rows, or null after the last one. */
+export async function stagedBlock(db: Knex, jobId: string, ordinal: number): Promise<Block | null> {
+  const [found] = await rows(db, sql`select body from ${platformTable(db, 'import_block')} where job_id = ${jobId}::uuid and ordinal = ${ordinal}::integer`);
+  return found === undefined ? null : { ordinal, rows: readBody(String(found['body'])) };
+}
+
+/** The boundary to the text of a block. */
+function readBody(text: string): readonly StagedRow[] {
+  const list: unknown = JSON.parse(text);
+  if (!Array.isArray(list)) throw new TypeError('A block of staged rows is not a list.');
+  return list.map((row: unknown) => {
+    const [line, cells, reason]: readonly unknown[] = Array.isArray(row) ? row : [];
+    return { line: Number(line), cells: Array.isArray(cells) ? cells : [], reason: typeof reason === 'string' ? reason : null };
   });
 }
 
-/** The next rows that are still to be written, in the order of their lines. */
-export async function stagedChunk(
-  db: Knex,
-  jobId: string,
-  afterLine: number,
-  limit: number,
-): Promise<readonly { readonly line: number; readonly cells: readonly string[] }[]> {
-  const found = await rows(
-    db,
-    sql`select line, cells from ${platformTable(db, 'import_row')} where job_id = ${jobId}::uuid and line > ${afterLine}::bigint and outcome is null
-        order by line limit ${limit}::integer`,
-  );
-  return found.map((row) => ({ line: Number(row['line']), cells: Array.isArray(row['cells']) ? row['cells'].map(String) : [] }));
+/** Drops the staged rows and the uploaded bytes of a job. */
+export async function dropStaging(db: Knex, jobId: string): Promise<void> {
+  await run(db, sql`delete from ${platformTable(db, 'import_block')} where job_id = ${jobId}::uuid`);
+  await run(db, sql`delete from ${platformTable(db, 'import_upload')} where job_id = ${jobId}::uuid`);
 }
 
-/** Notes what became of rows. */
-export async function recordOutcomes(tx: Knex.Transaction, jobId: string, outcomes: readonly RowOutcome[]): Promise<void> {
-  if (outcomes.length === 0) return;
-  await run(
-    tx,
-    sql`update ${platformTable(tx, 'import_row')} r set outcome = v.outcome, record_id = v.record_id, reason = v.reason, column_name = v.column_name
-        from unnest(${outcomes.map((row) => row.line)}::bigint[], ${outcomes.map((row) => row.outcome)}::text[], ${outcomes.map((row) => row.recordId)}::uuid[],
-                    ${outcomes.map((row) => row.reason)}::text[], ${outcomes.map((row) => row.column)}::text[]) as v(line, outcome, record_id, reason, column_name)
-        where r.job_id = ${jobId}::uuid and r.line = v.line`,
-  );
+/** Keeps a piece of an upload; pieces come in order. */
+export async function keepUpload(db: Knex, jobId: string, ordinal: number, bytes: Buffer): Promise<void> {
+  await run(db, sql`insert into ${platformTable(db, 'import_upload')} (job_id, ordinal, bytes) values (${jobId}::uuid, ${ordinal}::integer, ${bytes})`);
 }
 
-export async function countOutcomes(db: Knex, jobId: string): Promise<ReadonlyMap<string, number>> {
-  const found = await rows(
-    db,
-    sql`select coalesce(outcome, 'pending') as outcome, count(*)::integer as n from ${platformTable(db, 'import_row')} where job_id = ${jobId}::uuid group by 1`,
-  );
-  return new Map(found.map((row) => [String(row['outcome']), Number(row['n'])]));
-}
-
-/** Rejected rows after a line, in order: for the error file. */
-export async function rejectedRows(
-  db: Knex,
-  jobId: string,
-  afterLine: number,
-  limit: number,
-): Promise<readonly { readonly line: number; readonly cells: readonly string[]; readonly reason: string; readonly column: string | null }[]> {
-  const found = await rows(
-    db,
-    sql`select line, cells, reason, column_name from ${platformTable(db, 'import_row')} where job_id = ${jobId}::uuid and outcome = 'rejected' and line > ${afterLine}::bigint
-        order by line limit ${limit}::integer`,
-  );
-  return found.map((row) => ({
-    line: Number(row['line']),
-    cells: Array.isArray(row['cells']) ? row['cells'].map(String) : [],
-    reason: String(row['reason']),
-    column: typeof row['column_name'] === 'string' ? row['column_name'] : null,
-  }));
-}
-
-export async function insertJob(
-  db: Knex,
-  job: { readonly id: string; readonly object: string; readonly map: string | null; readonly fileName: string; readonly at: string; readonly by: string },
-): Promise<void> {
-  await run(
-    db,
-    sql`insert into ${platformTable(db, 'import_job')} (id, object, map, file_name, state, created_at, created_by)
-        values (${job.id}::uuid, ${job.object}, ${job.map}, ${job.fileName}, 'running', ${job.at}::timestamptz, ${job.by})`,
-  );
-}
-
-export async function finishJob(db: Knex, id: string, state: 'done' | 'failed' | 'dry-run', counts: unknown, at: string): Promise<void> {
-  await run(
-    db,
-    sql`update ${platformTable(db, 'import_job')} set state = ${state}, counts = ${JSON.stringify(counts)}::jsonb, finished_at = ${at}::timestamptz where id = ${id}::uuid`,
-  );
-}
-
-/** Drops the staged cells of a finished job; its counts stay. */
-export async function dropStaging(db: Knex, id: string): Promise<void> {
-  await run(db, sql`delete from ${platformTable(db, 'import_row')} where job_id = ${id}::uuid`);
+/** The bytes of an upload, piece by piece. */
+export async function* uploadedBytes(db: Knex, jobId: string): AsyncGenerator<Buffer> {
+  for (let ordinal = 0; ; ordinal += 1) {
+    const [found] = await rows(
+      db,
+      sql`select bytes from ${platformTable(db, 'import_upload')} where job_id = ${jobId}::uuid and ordinal = ${ordinal}::integer`,
+    );
+    const bytes = found?.['bytes'];
+    if (!Buffer.isBuffer(bytes)) return;
+    yield bytes;
+  }
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import * as platform from '../../../migrations/0001-platform.ts';
+import * as importJobs from '../../../migrations/0002-import-jobs.ts';
 import * as schemaChange from '../../../migrations/0003-schema-change.ts';
 import * as searchTrigrams from '../../../migrations/0004-search-trigrams.ts';
 import { SQLSTATE, sqlState } from '../db.ts';
@@ -16,6 +17,7 @@ interface Migration {
 /** Every migration of the platform's own tables, in order. Forward only; a name is never used twice. */
 const MIGRATIONS: readonly Migration[] = [
   { name: '0001-platform', up: platform.up },
+  { name: '0002-import-jobs', up: importJobs.up },
   { name: '0003-schema-change', up: schemaChange.up },
   { name: '0004-search-trigrams', up: searchTrigrams.up },
 ];

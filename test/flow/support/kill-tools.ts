@@ -70,7 +70,7 @@ export async function makeTeller(options: {
   };
   return {
     app,
-    importer: makeImporter({ engine: app.engine, chunkRows: 10 }),
+    importer: makeImporter({ engine: app.engine, blockRows: 10 }),
     at: async (instant) => {
       if (Date.parse(instant) > clock.nowMs()) await runDue({ db: app.db, clock, worker: app.worker, until: instant });
     },

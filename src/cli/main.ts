@@ -3,6 +3,7 @@ import { AppError, isAppError } from '../platform/errors.ts';
 import { describeFailure } from '../platform/failure.ts';
 import { ACCOUNT_COMMANDS } from './commands/accounts.ts';
 import { AUTOMATION_COMMANDS } from './commands/automation.ts';
+import { CONTRACT_COMMANDS } from './commands/contract.ts';
 import { DEMO_COMMANDS } from './commands/demo.ts';
 import { MODEL_COMMANDS } from './commands/model.ts';
 import { RECORD_COMMANDS } from './commands/records.ts';
@@ -35,6 +36,7 @@ const CONFIG: Command = {
 export const COMMANDS: readonly Command[] = [
   ...SERVE_COMMANDS,
   ...MODEL_COMMANDS,
+  ...CONTRACT_COMMANDS,
   ...ACCOUNT_COMMANDS,
   ...RECORD_COMMANDS,
   ...AUTOMATION_COMMANDS,

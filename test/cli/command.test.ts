@@ -153,6 +153,21 @@ describe('the credenza command', () => {
     expect((await credenza(['metadata', 'plan', 'no-such-directory'])).said).to.match(/no-such-directory does not exist/);
   });
 
+  it('writes a client and a document of what a permission set may call', async () => {
+    const client = await credenza(['client', '--permissions', 'recruiting', '--out', 'client.ts']);
+    expect([client.code, client.out, client.said]).to.deep.equal([0, '', '']);
+    const source = readFileSync(join(directory, 'client.ts'), 'utf8');
+    expect(source)
+      .to.match(/createLead\(options: \{/)
+      .and.not.match(/listAccounts|disclosureFelony/);
+    const document: unknown = JSON.parse((await credenza(['openapi'])).out);
+    expect(Object(document)).to.include({ openapi: '3.1.0' });
+    expect(JSON.stringify(document)).to.match(/listAccounts/);
+    const unknown = await credenza(['client', '--permissions', 'recruting']);
+    expect([unknown.code, unknown.out]).to.deep.equal([2, '']);
+    expect(unknown.said).to.match(/no permission set "recruting".*recruiting/);
+  });
+
   it('copies the database into a sandbox that knows what it is, lets time run there only, and drops it', async () => {
     const made = await credenza(['sandbox', 'create', 'trial', '--json']);
     expect(JSON.parse(made.out), made.said).to.deep.equal({ name: 'trial', schema: 'credenza_sandbox_trial' });

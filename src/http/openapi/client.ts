@@ -22,7 +22,7 @@ export function clientOf(document: Json): string {
   const operations = operationsOf(document);
   const schemas = Object.entries(members(members(document['components'])['schemas']));
   const parts = [
-    `/* Made by Credenza from its OpenAPI document, ${String(members(document['info'])['version'])}, ${contentHash(document).slice(0, 12)}. Do not edit. */`,
+    `/* Made by Credenza from its OpenAPI document, ${String(members(document['info'])['version'])}, ${contentHash([document['paths'], document['components']]).slice(0, 12)}. Do not edit. */`,
     ...schemas.map(([name, schema]) => `${comment(members(schema), '')}export type ${typeName(name)} = ${typeOf(schema)};`),
     RUNTIME,
     `/** Every call that the holder of the credentials may make. */\nexport interface Client {\n${operations.map(signature).join('\n')}\n}`,

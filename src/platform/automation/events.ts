@@ -63,7 +63,7 @@ async function settle(tx: Knex.Transaction, context: CallContext, rules: RuleSet
         if (match.matched) runs.push(runOfMatch(context, rule, event, match));
       }
     }
-    runs.push(...(await lateFires(context, rules, places, event, evaluator)));
+    runs.push(...(await lateFires(tx, context, rules, places, event, evaluator)));
   }
   await insertRuns(tx, runs, context.now);
   fault('events.after_runs');

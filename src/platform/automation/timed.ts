@@ -10,7 +10,7 @@ import { rowOf } from '../record/images.ts';
 import { makeEvaluator, type Evaluator } from './evaluate.ts';
 import { matchCondition } from './match.ts';
 import { anchorDay, anchorRange, fireInstant, localText, occurrencesUntil } from './occurrences.ts';
-import { objectOf } from './records.sql.ts';
+import { loadRows, objectOf } from './records.sql.ts';
 import { insertRuns, type NewRun } from './runs.sql.ts';
 import { listSchedules, moveSchedule, putSchedule, removeSchedules, type RuleSchedule } from './schedules.sql.ts';
 import type { CompiledRule, RuleReader } from './types.ts';
@@ -210,29 +210,51 @@ function newRun(context: CallContext, rule: CompiledRule, runKey: string, dueAt:
 
 /**
  * Date rules whose moment passed while the write that set the anchor was still under way: it was written before the
- * moment, but the scan could not see it. The same key as the scan's makes sure that it runs once.
+ * moment, but the scan could not see it. The same key as the scan's makes sure that it runs once. The event of an import
+ * stands for a block of records, which are looked at as they are now.
  */
 export async function lateFires(
+  tx: Knex.Transaction,
   context: CallContext,
   rules: RuleSet,
   schedules: ReadonlyMap<string, RuleSchedule>,
   event: EventRow,
   evaluator: Evaluator,
 ): Promise<readonly NewRun[]> {
-  if (event.after === null || event.recordId === null || (event.kind !== 'created' && event.kind !== 'updated')) return [];
+  if (event.kind !== 'created' && event.kind !== 'updated') return [];
+  // A scan that came before the event was written has nothing to make up for: mostly this ends here.
+  const late = rules.timed.filter((rule) => 'date' in rule.file.on && rule.object === event.object && (schedules.get(rule.id)?.scannedTo ?? '') > event.at);
+  if (late.length === 0) return [];
   const runs: NewRun[] = [];
-  for (const rule of rules.timed) {
-    const on = rule.file.on;
-    const scannedTo = schedules.get(rule.id)?.scannedTo;
-    if (!('date' in on) || rule.object !== event.object || scannedTo === undefined) continue;
-    const anchor = event.after[on.date.split('.')[1] ?? ''];
-    if (typeof anchor !== 'string') continue;
-    for (const offset of on.offsets) {
-      const at = fireInstant(on, offset, anchor, context.model.calendarLookup);
-      if (at === null || at <= event.at || at > scannedTo) continue;
-      const run = await datedRun(context, rule, { row: rowOf(objectOf(context.model, event.object), event.after), anchor, offset, at }, evaluator);
-      if (run !== null) runs.push(run);
-    }
+  for (const row of await rowsOf(tx, context, event)) {
+    for (const rule of late)
+      runs.push(...(await lateRuns(context, rule, row, { from: event.at, to: schedules.get(rule.id)?.scannedTo ?? event.at }, evaluator)));
+  }
+  return runs;
+}
+
+async function rowsOf(tx: Knex.Transaction, context: CallContext, event: EventRow): Promise<readonly Row[]> {
+  if (event.recordId !== null) return event.after === null ? [] : [rowOf(objectOf(context.model, event.object), event.after)];
+  return [...(await loadRows(tx, context.model, event.object, event.recordIds ?? [])).values()];
+}
+
+/** The runs of a date rule for one record that were due after `from`, up to `to`. */
+async function lateRuns(
+  context: CallContext,
+  rule: CompiledRule,
+  row: Row,
+  { from, to }: { readonly from: Instant; readonly to: Instant },
+  evaluator: Evaluator,
+): Promise<readonly NewRun[]> {
+  const on = rule.file.on;
+  const anchor = 'date' in on ? row[on.date.split('.')[1] ?? ''] : null;
+  if (!('date' in on) || typeof anchor !== 'string') return [];
+  const runs: NewRun[] = [];
+  for (const offset of on.offsets) {
+    const at = fireInstant(on, offset, anchor, context.model.calendarLookup);
+    if (at === null || at <= from || at > to) continue;
+    const run = await datedRun(context, rule, { row, anchor, offset, at }, evaluator);
+    if (run !== null) runs.push(run);
   }
   return runs;
 }

@@ -4,6 +4,7 @@ import { runDue } from '../../../src/platform/automation/run-due.ts';
 import { anchorRange, cronComplaint, fireInstant, occurrencesUntil } from '../../../src/platform/automation/occurrences.ts';
 import { AppError } from '../../../src/platform/errors.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
+import type { WriteItem } from '../../../src/platform/record/types.ts';
 import { openTestPool } from '../../support/database.ts';
 import { makeShop, type Shop } from './fixtures/shop.ts';
 
@@ -190,6 +191,46 @@ describe('rules that start by a date of a record', () => {
     const past = await shop.create('Order', { title: 'after', dueOn: '2026-03-12' });
     await shop.worker.drain();
     expect((await shop.runs('remind')).some((run) => run.recordId === past)).to.equal(false);
+  });
+
+  it('see the records of an import that was under way while their moment passed', async () => {
+    shop = await makeShop([remind()], { start: '2026-03-05T12:59:59.000Z' });
+    await shop.worker.drain();
+    const known = await shop.create('Order', { title: 'known', quantity: 1 });
+    await shop.worker.drain();
+    const call = await shop.context();
+    const create = (title: string, dueOn: string | null): WriteItem => ({ kind: 'create', values: { title, dueOn } });
+    // an import writes one event for a whole block of records
+    const writing = await shop.db.transaction();
+    const options = { asSystem: true, events: 'chunk' } as const;
+    const outcomes = await shop.engine.write(
+      writing,
+      call,
+      'Order',
+      [
+        create('a', '2026-03-12'),
+        create('b', '2026-03-20'),
+        create('c', null),
+        create('d', '2026-03-12'),
+        { kind: 'update', id: known, values: { dueOn: '2026-03-12' } },
+      ],
+      options,
+    );
+    shop.clock.advanceTo('2026-03-05T13:00:00.000Z');
+    await shop.worker.drain();
+    await writing.commit();
+    await shop.worker.drain();
+    const [a, , , d] = outcomes.map((outcome) => (outcome.ok ? outcome.id : outcome.message));
+    expect((await shop.runs('remind')).map((run) => run.recordId)).to.have.members([a, d, known]);
+    expect(new Set(await fired())).to.deep.equal(new Set(['2026-03-05T13:00:00.000Z 2026-03-12 -P7D done']));
+    const late = await shop.db.transaction((tx) => shop.engine.write(tx, call, 'Order', [create('e', '2026-03-12')], options));
+    await shop.worker.drain();
+    expect(late[0]?.ok).to.equal(true);
+    expect(await shop.runs('remind'), 'call.now is before the moment, so this one counts too').to.have.length(4);
+    const after = await shop.context();
+    await shop.db.transaction((tx) => shop.engine.write(tx, after, 'Order', [create('f', '2026-03-12')], options));
+    await shop.worker.drain();
+    expect(await shop.runs('remind'), 'one that was written later is not made up for').to.have.length(4);
   });
 });
 

@@ -61,18 +61,27 @@ export function byNameSettings(context: CallContext, objectName: string, header:
 }
 
 /** Everything that is wrong with chosen columns, each with a pointer into them. */
-function findingsIn(object: ObjectModel, columns: readonly ColumnSetting[], key: readonly string[] | null, header: readonly string[]): readonly ErrorDetail[] {
+function findingsIn(
+  context: CallContext,
+  object: ObjectModel,
+  columns: readonly ColumnSetting[],
+  key: readonly string[] | null,
+  header: readonly string[],
+): readonly ErrorDetail[] {
   const found: ErrorDetail[] = [];
-  const names = [...object.fields.keys()];
+  const rights = rightsFor(context, object.name);
+  const names = [...object.fields.keys()].filter((name) => rights.readable.has(name) || rights.writable.has(name));
   columns.forEach(({ column, field }, index) => {
     const at = `/columns/${String(index)}`;
     if (!header.includes(column))
       found.push({ pointer: `${at}/column`, code: 'missing_column', detail: `The file has no column "${column}".`, ...suggestion(column, header) });
     if (field === null) return;
-    if (!object.fields.has(field))
+    if (!names.includes(field))
       found.push({ pointer: `${at}/field`, code: 'unknown_field', detail: `${object.name} has no field "${field}".`, ...suggestion(field, names) });
     else if (columns.findIndex((other) => other.field === field) < index)
       found.push({ pointer: `${at}/field`, code: 'twice', detail: `Two columns are for "${field}".`, fix: 'Leave one of them out.' });
+    else if (field !== 'id' && !rights.all && !rights.writable.has(field))
+      found.push({ pointer: `${at}/field`, code: 'forbidden_field', detail: `You may not set ${field}.`, fix: 'Leave the column out.' });
   });
   key?.forEach((name, index) => {
     if (!columns.some(({ field }) => field === name))
@@ -96,7 +105,7 @@ export function bindColumns(
   header: readonly string[],
 ): RowMapper {
   const object = objectOf(context, objectName);
-  const errors = findingsIn(object, columns, key, header);
+  const errors = findingsIn(context, object, columns, key, header);
   if (errors.length > 0) throw new AppError('bad_request', errors.map(({ detail }) => detail).join(' '), { errors });
   const feeds = columns.flatMap(({ column, field, values }): readonly Feed[] => {
     const model = field === null ? undefined : object.fields.get(field);

@@ -127,7 +127,7 @@ async function runFile(
   try {
     await stageFile(db, deps, begun.id, file);
     const older = phase === 'run' ? await takeOlder(db, deps, begun, holder) : null;
-    job = older ?? (await restate(db, begun.id, phase === 'run' ? 'running' : 'checking'));
+    job = await restate(db, older ?? begun, phase === 'run' ? 'running' : 'checking');
     request.onJob?.(job.id, older !== null);
     const call: CallContext = { ...context, cause: { kind: 'import', job: job.id } };
     const checkpoint = telling(
@@ -194,11 +194,10 @@ async function known(db: Knex, id: string): Promise<ImportJob> {
   return job;
 }
 
-/** Moves a job that this process holds on to its next state. */
-async function restate(db: Knex, id: string, state: 'running' | 'checking'): Promise<ImportJob> {
-  const job = await known(db, id);
-  await moveJob(db, id, ['reading'], state, true);
-  return { ...job, state };
+/** Moves a job that this process holds on to what it does now. */
+async function restate(db: Knex, { id }: ImportJob, state: 'running' | 'checking'): Promise<ImportJob> {
+  await moveJob(db, id, ['reading', 'running'], state, true);
+  return known(db, id);
 }
 
 /**

@@ -49,8 +49,8 @@ export function leaseEnd(clock: Clock): string {
 
 /** Stops between two blocks when the job is cancelled, was taken by another process, or this one ends. */
 export class Stopped extends Error {
-  readonly why: 'cancelled' | 'lost' | 'closing';
-  constructor(why: 'cancelled' | 'lost' | 'closing') {
+  readonly why: 'cancelled' | 'lost' | 'closing' | 'abandoned';
+  constructor(why: 'cancelled' | 'lost' | 'closing' | 'abandoned') {
     super(`The job stopped: ${why}.`);
     this.name = 'Stopped';
     this.why = why;
@@ -112,6 +112,8 @@ export async function workOnJob(db: Knex, deps: JobDeps, job: ImportJob, context
       await settleJob(db, job.id, 'ready', deps.clock.now(), {});
       return;
     case 'checking':
+      // The command line's own check has nobody left to tell.
+      if (!job.isUpload) throw new Stopped('abandoned');
       await runPhase(db, deps, job, 'check', context, checkpoint);
       await settleJob(db, job.id, 'checked', deps.clock.now(), { checked: await sumCounts(db, job.id, 'check') });
       return;
@@ -162,7 +164,7 @@ async function stop(db: Knex, deps: JobDeps, job: ImportJob, why: Stopped['why']
   if (why === 'lost') return;
   if (why === 'closing') return releaseJob(db, job.id);
   if (job.state === 'running') return finishRun(db, deps, job, 'cancelled');
-  if (job.state === 'checking') {
+  if (job.state === 'checking' && job.isUpload) {
     await inTransaction(db, (tx) => clearPhase(tx, job.id, 'check'));
     return settleJob(db, job.id, 'ready', deps.clock.now(), {});
   }

@@ -214,7 +214,7 @@ export async function sameUnfinishedJob(
   const [found] = await rows(
     db,
     sql`select o.id, o.staged from ${table} o join ${table} j on j.id = ${job.id}::uuid and o.sha256 = j.sha256 and o.object = j.object and o.settings = j.settings
-        where o.id <> j.id and o.state = 'running' and o.created_by = ${job.by} order by o.created_at, o.id limit 1`,
+        where o.id <> j.id and not o.is_upload and o.state in ('reading', 'running') and o.created_by = ${job.by} order by o.created_at, o.id limit 1`,
   );
   return found === undefined ? null : { id: String(found['id']), staged: Number(found['staged']) };
 }

@@ -9,7 +9,7 @@ import type { FieldModel } from '../model/types.ts';
 import { ident, ready, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { countRows } from './count.ts';
 import { decodeCursor, encodeCursor, listHash } from './cursor.ts';
-import { addNames, fieldsToRead, planExpand, readExpanded, type Expansion } from './expand.ts';
+import { addExpanded, addNames, fieldsToRead, planExpand, type Expansion } from './expand.ts';
 import { planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
 import { fillSlots, makeShape, planPage, readPage, runPrepared, SLOT, statementName, valueColumns, type FreshRecord, type PagePlan } from './page.ts';
@@ -149,14 +149,11 @@ async function finish(
 ): Promise<readonly RecordData[]> {
   if (!selection.withName && expansions.length === 0) return records;
   const source = openSource(ctx, objectName);
-  const expanded = expansions.length === 0 ? null : await readExpanded(db, source, expansions, records);
+  await addExpanded(db, source, expansions, records);
   if (selection.withName) await addNames(db, source, records);
   const wanted = new Set(selection.fields.map((field) => field.name));
   const extra = [...source.object.fields.keys()].filter((name) => !wanted.has(name) && records[0] !== undefined && name in records[0]);
-  return records.map((record) => {
-    if (expanded !== null) record['expanded'] = expanded.get(record.id) ?? {};
-    return extra.length === 0 ? record : without(record, extra);
-  });
+  return extra.length === 0 ? records : records.map((record) => without(record, extra));
 }
 
 function without(record: FreshRecord, names: readonly string[]): RecordData {

@@ -7,7 +7,7 @@ export interface ReadQuery {
   readonly equals?: Readonly<Record<string, string | number | boolean | null>>;
   /** Field names; default: all the caller may read. */
   readonly fields?: readonly string[];
-  /** To-one references or to-many paths, one level. */
+  /** To-one references or to-many paths, with dots for those behind them. */
   readonly expand?: readonly string[];
   /** `-updatedAt,name` split: field names with an optional leading minus. */
   readonly sort?: readonly string[];

@@ -7,22 +7,33 @@ import type { EventCause, EventRow } from './types.ts';
 const COLUMNS = 'id, object, record_id, record_ids, kind, at, before, after, changed, transition, cause, actor, depth';
 
 /**
- * Takes up to `limit` open events, oldest first, and holds their rows until the caller's transaction ends: a killed
- * worker gives them back at once. An event is taken only when no earlier event of any of its records is open, in this
- * batch or another worker's. No offset is kept (events leave the table when done), so a transaction that commits late
- * is simply seen later; its record's lock already put its events in order.
+ * Takes up to `limit` open events of single records and one of a block of records, in their order, and holds their rows
+ * until the caller's transaction ends: a killed worker gives them back at once. An event is taken only when no earlier
+ * event of any of its records is open, in this batch or another worker's. No offset is kept (events leave the table when
+ * done), so a transaction that commits late is simply seen later; its record's lock already put its events in order.
+ *
+ * Each row is asked by itself (scalar subqueries are not turned into joins) with one look into an index for each of its
+ * records, so that the work does not grow with what else is open, whatever the statistics of the table say.
  */
 export async function claimEvents(tx: Knex.Transaction, now: Instant, limit: number): Promise<readonly EventRow[]> {
   const event = platformTable(tx, 'event');
+  // Worded so that the planner, with or without statistics, expects many rows to fit and reads them in their order.
+  const isFree = sql`coalesce(e.lease_until <= ${now}::timestamptz, true)`;
+  const firstOf = (record: string): Sql => sql`(select p.seq from ${event} p where p.record_id = ${keyword(record)} order by p.seq limit 1)`;
+  const firstBlockOf = (record: string): Sql =>
+    sql`(select m.seq from ${platformTable(tx, 'event_member')} m where m.record_id = ${keyword(record)} order by m.seq limit 1)`;
   const found = await rows(
     tx,
-    sql`select ${columns('e')} from ${event} e
-        where (e.lease_until is null or e.lease_until <= ${now}::timestamptz)
-          and not exists (select from ${event} p where p.record_id = e.record_id and p.seq < e.seq)
-          and not exists (select from ${event} p where p.record_ids is not null and p.seq < e.seq
-                          and (e.record_id = any(p.record_ids) or p.record_ids && e.record_ids))
-          and (e.record_ids is null or not exists (select from ${event} p where p.record_id = any(e.record_ids) and p.seq < e.seq))
-        order by e.seq limit ${limit} for update of e skip locked`,
+    sql`with single as (
+          select e.seq, ${columns('e')} from ${event} e
+          where e.record_id is not null and ${isFree} and coalesce(${firstOf('e.record_id')} >= e.seq, true) and coalesce(${firstBlockOf('e.record_id')} > e.seq, true)
+          order by e.seq limit ${limit} for update of e skip locked),
+        block as (
+          select e.seq, ${columns('e')} from ${event} e
+          where e.record_ids is not null and ${isFree}
+            and not exists (select from unnest(e.record_ids) r (id) where ${firstOf('r.id')} < e.seq or ${firstBlockOf('r.id')} < e.seq)
+          order by e.seq limit 1 for update of e skip locked)
+        select * from single union all select * from block order by seq`,
   );
   return found.map(readEvent);
 }
@@ -42,12 +53,14 @@ export async function claimEvent(tx: Knex.Transaction, id: string): Promise<Even
   return found === undefined ? null : readEvent(found);
 }
 
-/** Moves done events to the log, in the transaction that holds what came of them. */
+/** Moves done events to the log, in the transaction that holds what came of them. The records of a block are no longer kept apart. */
 export async function closeEvents(tx: Knex.Transaction, ids: readonly string[], now: Instant): Promise<number> {
   if (ids.length === 0) return 0;
   return run(
     tx,
-    sql`with done as (delete from ${platformTable(tx, 'event')} where id = any(${ids}::uuid[]) returning *)
+    sql`with done as (delete from ${platformTable(tx, 'event')} where id = any(${ids}::uuid[]) returning *),
+        members as (delete from ${platformTable(tx, 'event_member')} m using (select unnest(record_ids) as record_id, seq from done) d
+          where m.record_id = d.record_id and m.seq = d.seq)
         insert into ${platformTable(tx, 'event_log')} (seq, ${keyword(COLUMNS)}, done_at)
         select seq, ${keyword(COLUMNS)}, ${now}::timestamptz from done order by seq`,
   );

@@ -57,12 +57,18 @@ export async function writeSideRows(
       : sql`, s as (insert into ${search} as e (object, record_id, class, keys)
           select ${object.name}, r.record_id, r.class, r.keys from jsonb_to_recordset(${JSON.stringify(side.listed)}::jsonb) as r(record_id uuid, class text, keys text)
           on conflict (object, record_id, class) do update set keys = excluded.keys)`;
+  // The event of a block also says of each of its records that it is open (jobs/events.ts).
+  const isBlock = side.events.some((event) => event.record_ids !== null);
+  const members = isBlock
+    ? sql` returning seq, record_ids), m as (insert into ${platformTable(tx, 'event_member')} (record_id, seq)
+          select distinct unnest(record_ids), seq from e where record_ids is not null`
+    : keyword('');
   const eventing =
     side.events.length === 0
       ? keyword('')
       : sql`, e as (insert into ${platformTable(tx, 'event')} (id, object, record_id, record_ids, kind, at, before, after, changed, transition, cause, actor, depth)
           select r.id, ${object.name}, r.record_id, r.record_ids, r.kind, ${at}::timestamptz, r.before, r.after, r.changed, r.transition, ${cause}::jsonb, ${actor}, ${depth}::int
-          from jsonb_to_recordset(${JSON.stringify(side.events)}::jsonb) as r(id uuid, record_id uuid, record_ids uuid[], kind text, before jsonb, after jsonb, changed text[], transition text))`;
+          from jsonb_to_recordset(${JSON.stringify(side.events)}::jsonb) as r(id uuid, record_id uuid, record_ids uuid[], kind text, before jsonb, after jsonb, changed text[], transition text)${members})`;
   await rows(
     tx,
     sql`with w as materialized (select * from jsonb_to_recordset(${JSON.stringify(side.records)}::jsonb) as r(id uuid, version int, kind text, action text, changes jsonb)),
@@ -70,6 +76,6 @@ export async function writeSideRows(
           select ${object.id}, id, version, kind, ${at}::timestamptz, ${actor}, ${cause}::jsonb, ${context.reason ?? null}::text, changes from w),
         a as (insert into ${platformTable(tx, 'audit_entry')} (at, actor, action, object, record_id, record_version, request_id)
           select ${at}::timestamptz, ${actor}, action, ${object.name}, id, version, ${requestId}::text from w)${listing}${eventing} select 1`,
-    { name: `side_${side.listed.length > 0 ? 's' : ''}${side.events.length > 0 ? 'e' : ''}` },
+    { name: `side_${side.listed.length > 0 ? 's' : ''}${side.events.length > 0 ? 'e' : ''}${isBlock ? 'b' : ''}` },
   );
 }

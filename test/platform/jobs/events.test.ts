@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { uuidV7 } from '../../../src/platform/ids.ts';
 import { claimEvent, claimEvents, closeEvents, deferEvent, listLoggedEvents, nextEventDue } from '../../../src/platform/jobs/events.ts';
 import { releaseLease, takeLease } from '../../../src/platform/jobs/leases.ts';
-import { platformTable, rows, run, sql } from '../../../src/platform/sql.ts';
+import { EMPTY, keyword, platformTable, rows, run, sql } from '../../../src/platform/sql.ts';
 import { makeTestDatabase, openTestPool, type TestDatabase } from '../../support/database.ts';
 
 const NOW = '2026-03-02T10:00:00.000Z';
@@ -19,6 +19,7 @@ describe('event claims', () => {
   after(() => test.drop());
   beforeEach(async () => {
     await run(test.db, sql`delete from ${platformTable(test.db, 'event')}`);
+    await run(test.db, sql`delete from ${platformTable(test.db, 'event_member')}`);
   });
 
   async function put(record: string | readonly string[], note: string): Promise<string> {
@@ -30,7 +31,16 @@ describe('event claims', () => {
       sql`insert into ${platformTable(test.db, 'event')} (id, object, record_id, record_ids, kind, at, after, cause, actor)
           values (${id}::uuid, 'Thing', ${one}::uuid, ${many}::uuid[], 'updated', ${NOW}::timestamptz, ${JSON.stringify({ note })}::jsonb, '{"kind":"command","name":"test"}'::jsonb, 'test')`,
     );
+    await putMembers();
     return id;
+  }
+  /** As the writer of a block's event does. */
+  async function putMembers(): Promise<void> {
+    await run(
+      test.db,
+      sql`insert into ${platformTable(test.db, 'event_member')} (record_id, seq)
+          select unnest(record_ids), seq from ${platformTable(test.db, 'event')} where record_ids is not null on conflict do nothing`,
+    );
   }
   const notes = (events: readonly { readonly after: Readonly<Record<string, unknown>> | null }[]): unknown[] => events.map((event) => event.after?.['note']);
 
@@ -102,6 +112,52 @@ describe('event claims', () => {
     expect(seen).to.deep.equal([['a1', 'c1'], ['chunk'], ['b1'], []]);
   });
 
+  it('takes one block after the other where they share a record, and forgets the records of a closed one', async () => {
+    await put([RECORD_A, RECORD_B], 'one');
+    await put([RECORD_B, RECORD_C], 'two');
+    await put([RECORD_C], 'three');
+    const seen: unknown[][] = [];
+    for (let round = 0; round < 3; round += 1) {
+      await test.db.transaction(async (tx) => {
+        const events = await claimEvents(tx, NOW, 10);
+        seen.push(notes(events));
+        await closeEvents(
+          tx,
+          events.map((event) => event.id),
+          NOW,
+        );
+      });
+    }
+    expect(seen).to.deep.equal([['one'], ['two'], ['three']]);
+    expect(await rows(test.db, sql`select 1 from ${platformTable(test.db, 'event_member')}`)).to.have.length(0);
+  });
+
+  it('looks at few rows also when 100,000 events and forty blocks of 5,000 records are open', async () => {
+    const idOf = (number: string): string => `('01920000-0000-7000-8000-' || lpad(to_hex(${number}), 12, '0'))::uuid`;
+    // Blocks that wait to be tried again, and as many events after them: the first 2,000 of those are of their records.
+    await test.db.raw(`insert into credenza.event (id, object, record_ids, kind, at, cause, actor, lease_until)
+      select gen_random_uuid(), 'Thing', array(select ${idOf('b * 5000 + i')} from generate_series(1, 5000) i), 'updated', '${NOW}', '{"kind":"command"}', 't', timestamptz '${NOW}' + interval '1 hour'
+      from generate_series(0, 39) b`);
+    await putMembers();
+    await test.db.raw(`insert into credenza.event (id, object, record_id, kind, at, after, cause, actor)
+      select gen_random_uuid(), 'Thing', ${idOf('198000 + i')}, 'updated', '${NOW}', '{}', '{"kind":"command"}', 't' from generate_series(1, 100000) i`);
+    const asked: { readonly sql: string; readonly bindings: readonly unknown[] }[] = [];
+    const note = (query: (typeof asked)[number]): void => void asked.push(query);
+    test.db.on('query', note);
+    const claimed = await test.db.transaction((tx) => claimEvents(tx, NOW, 100));
+    test.db.removeListener('query', note);
+    expect(claimed).to.have.length(100);
+    const claim = asked.find((query) => query.sql.includes('skip locked'));
+    for (const analyzed of [false, true]) {
+      if (analyzed) await test.db.raw('analyze credenza.event, credenza.event_member');
+      const [found] = await rows(
+        test.db,
+        sql`${keyword(`explain (analyze, format json) ${claim?.sql.replace(/\$\d+/g, '?') ?? ''}`)}${{ ...EMPTY, values: claim?.bindings ?? [] }}`,
+      );
+      expect(rowsLookedAt(found?.['QUERY PLAN']), analyzed ? 'with statistics' : 'without statistics').to.be.within(2100, 10_000);
+    }
+  });
+
   it('puts a failing event back with growing pauses and lets nothing of its record pass it', async () => {
     const id = await put(RECORD_A, 'a1');
     await put(RECORD_A, 'a2');
@@ -134,6 +190,17 @@ describe('event claims', () => {
     expect(notes(log)).to.include('logged');
   });
 });
+
+/** Rows that the scans of a plan touched, those that they threw away among them. */
+function rowsLookedAt(plan: unknown): number {
+  if (Array.isArray(plan)) return plan.reduce((sum: number, part: unknown) => sum + rowsLookedAt(part), 0);
+  if (typeof plan !== 'object' || plan === null) return 0;
+  const node = new Map<string, unknown>(Object.entries(plan));
+  const number = (name: string): number => Number(node.get(name) ?? 0);
+  const touched = number('Actual Rows') + number('Rows Removed by Filter') + number('Rows Removed by Index Recheck') + number('Rows Removed by Join Filter');
+  const own = /Scan/.test(String(node.get('Node Type'))) ? touched * number('Actual Loops') : 0;
+  return own + rowsLookedAt(node.get('Plans')) + rowsLookedAt(node.get('Plan'));
+}
 
 describe('leases', () => {
   it('have one holder at a time, until they run out or are given back', async () => {

@@ -168,6 +168,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     consoleDirectory: join(packageRoot(), 'dist', 'console'),
   });
   let server: Server | null = null;
+  let stopBeating: (() => Promise<void>) | null = null;
 
   return {
     db,
@@ -197,6 +198,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     },
     async start(parts) {
       let url: string | null = null;
+      stopBeating ??= store.startBeating();
       if (parts.web) {
         server = createServer(web);
         const port = await listen(server, config.port, config.host);
@@ -216,6 +218,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       await worker.stop();
       sender.close();
       documents.close();
+      await stopBeating?.();
       if (overrides.db === undefined) await db.destroy();
     },
   };

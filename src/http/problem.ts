@@ -25,6 +25,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   unsupported_media_type: 415,
   metadata_invalid: 422,
   schema_refused: 409,
+  model_changed: 503,
   rule_failed: 422,
   too_many_requests: 429,
   external_unavailable: 503,

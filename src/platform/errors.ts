@@ -21,6 +21,7 @@ export const ERRORS = {
   unsupported_media_type: { public: true, title: 'This content type is not accepted' },
   metadata_invalid: { public: true, title: 'The metadata is wrong' },
   schema_refused: { public: true, title: 'This schema change is not possible' },
+  model_changed: { public: true, title: 'The metadata changed while the request ran' },
   rule_failed: { public: true, title: 'A rule could not be carried out' },
   too_many_requests: { public: true, title: 'Too many tries' },
   external_unavailable: { public: true, title: 'Another system does not answer' },

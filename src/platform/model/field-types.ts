@@ -212,6 +212,11 @@ export function storedType(field: FieldSchema): FieldType | null {
   return kind === 'formula' || kind === 'rollup' ? FIELD_TYPES[valueKind(field)] : FIELD_TYPES[kind];
 }
 
+/** True for the name of a kind. */
+export function isFieldKind(name: string): name is FieldKind {
+  return Object.hasOwn(FIELD_TYPES, name);
+}
+
 /** Name of the companion column with the object that a polymorphic reference points at. */
 export function objectColumnOf(column: string): string {
   return `${column}_object`;

@@ -1,23 +1,51 @@
+import type { Instant } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { requiredId } from '../metadata/assign-ids.ts';
 import type { FieldSchema, MetadataSet } from '../metadata/types.ts';
-import { fieldKind, objectColumnOf, storedType } from './field-types.ts';
+import { fieldKind, objectColumnOf, storedType, valueKind } from './field-types.ts';
+
+/** Where a field's values stand, and as what. */
+export interface StoredAs {
+  readonly physical: string;
+  readonly sortPhysical: string | null;
+  /** What is stored: a later change of it is a type change. Null when nothing is. */
+  readonly shape: string | null;
+  /** Kind of the values, for computed ones behind how they are (`rollup:integer`); null when an earlier release recorded the name. */
+  readonly valueKind: string | null;
+}
 
 /** Name of a table or column in the database, given once. */
-export interface PhysicalName {
+export interface PhysicalName extends StoredAs {
   readonly id: string;
   readonly kind: 'object' | 'field';
   /** For a field: the object's id. */
   readonly objectId: string | null;
   /** The name in metadata when it was last applied. */
   readonly name: string;
-  readonly physical: string;
-  readonly sortPhysical: string | null;
-  /** What is stored: a later change of it is a type change. */
-  readonly shape: string | null;
+  /** Since when metadata no longer has it; what it holds is kept for a while. */
+  readonly hiddenAt: Instant | null;
+  /** The column that a change of type in progress fills beside the present one. */
+  readonly next: StoredAs | null;
 }
 
 export type PhysicalNames = ReadonlyMap<string, PhysicalName>;
+
+/** A column that a change of type left behind: its values are kept for a while. */
+export interface KeptColumn extends StoredAs {
+  readonly objectId: string;
+  readonly fieldId: string;
+  /** The field's name when the column was left. */
+  readonly name: string;
+  readonly keptAt: Instant;
+}
+
+/** What is known of the database when names are planned. */
+export interface NamingFacts {
+  readonly recorded: PhysicalNames;
+  readonly kept: readonly KeptColumn[];
+  /** Fields whose values must be written anew although their shape stays. */
+  readonly rewritten: ReadonlySet<string>;
+}
 
 const LONGEST = 24;
 
@@ -46,34 +74,64 @@ function targetOf(field: FieldSchema, set: MetadataSet): string {
   return typeof to === 'string' ? (set.objects.get(to)?.['x-object'].id ?? to) : '';
 }
 
-/** Physical names for all of a completed set: the recorded ones, and new ones for what is new. Writes nothing. */
-export function planPhysicalNames(set: MetadataSet, recorded: PhysicalNames): PhysicalNames {
+/** Physical names for all of a completed set: the recorded ones, and new ones for what is new or changes its type. Writes nothing. */
+export function planPhysicalNames(
+  set: MetadataSet,
+  recorded: PhysicalNames,
+  kept: readonly KeptColumn[] = [],
+  rewritten: ReadonlySet<string> = new Set(),
+): PhysicalNames {
+  const facts: NamingFacts = { recorded, kept, rewritten };
   const names = new Map<string, PhysicalName>();
   const tables = new Set([...recorded.values()].filter((entry) => entry.kind === 'object').map((entry) => entry.physical));
   for (const [name, file] of set.objects) {
     const objectId = requiredId(file['x-object'].id, name);
     const table = recorded.get(objectId)?.physical ?? free(name, objectId, tables);
     tables.add(table);
-    put(names, { id: objectId, kind: 'object', objectId: null, name, physical: table, sortPhysical: null, shape: null });
-    const columns = new Set([...recorded.values()].filter((entry) => entry.objectId === objectId).map((entry) => entry.physical));
+    const base = { hiddenAt: null, next: null };
+    put(names, { ...base, id: objectId, kind: 'object', objectId: null, name, physical: table, sortPhysical: null, shape: null, valueKind: null });
+    const columns = takenColumns(objectId, facts);
     for (const [fieldName, field] of Object.entries(file.properties)) {
       const id = requiredId(field['x-id'], `${name}.${fieldName}`);
-      const known = recorded.get(id);
-      const column = known?.physical ?? free(fieldName, id, columns);
+      const shape = fieldShape(field, set);
+      const column = columnFor(fieldName, id, { shape, valueKind: storedKind(field) }, columns, facts);
       columns.add(column);
       const isSortable = storedType(field)?.sortable === true;
-      put(names, {
-        id,
-        kind: 'field',
-        objectId,
-        name: fieldName,
-        physical: column,
-        sortPhysical: isSortable ? `${column}_s` : null,
-        shape: fieldShape(field, set),
-      });
+      const stored = { physical: column, sortPhysical: isSortable ? `${column}_s` : null, shape, valueKind: storedKind(field) };
+      put(names, { ...base, ...stored, id, kind: 'field', objectId, name: fieldName });
     }
   }
   return names;
+}
+
+function storedKind(field: FieldSchema): string {
+  const kind = fieldKind(field);
+  return kind === 'formula' || kind === 'rollup' ? `${kind}:${valueKind(field)}` : valueKind(field);
+}
+
+/** What people wrote and what the engine computes never stand in one column: both are kept when a field becomes the other. */
+function isComputed(kind: string | null): boolean {
+  return kind?.includes(':') === true;
+}
+
+function takenColumns(objectId: string, { recorded, kept }: NamingFacts): Set<string> {
+  const own = [...recorded.values()].filter((entry) => entry.objectId === objectId);
+  const left = kept.filter((entry) => entry.objectId === objectId);
+  return new Set([...own, ...own.flatMap((entry) => entry.next ?? []), ...left].map((entry) => entry.physical));
+}
+
+/** A field stays in its column; a change of type goes to the one already being filled, to one that was left with that type, or to a new one. */
+function columnFor(name: string, id: string, wanted: Pick<StoredAs, 'shape' | 'valueKind'>, taken: ReadonlySet<string>, facts: NamingFacts): string {
+  const known = facts.recorded.get(id);
+  if (known === undefined) return free(name, id, taken);
+  const isOfOneMind = isComputed(known.valueKind) === isComputed(wanted.valueKind);
+  if (wanted.shape === null || (known.shape === wanted.shape && isOfOneMind && !facts.rewritten.has(id))) return known.physical;
+  const isWanted = (stored: StoredAs): boolean => stored.shape === wanted.shape && stored.valueKind === wanted.valueKind;
+  if (known.next !== null && isWanted(known.next)) return known.next.physical;
+  const left = facts.kept.find((entry) => entry.fieldId === id && isWanted(entry));
+  if (left !== undefined) return left.physical;
+  const isFree = known.shape === null && !facts.kept.some((entry) => entry.physical === known.physical);
+  return isFree ? known.physical : free(name, id, taken);
 }
 
 function put(names: Map<string, PhysicalName>, entry: PhysicalName): void {
@@ -82,10 +140,11 @@ function put(names: Map<string, PhysicalName>, entry: PhysicalName): void {
   names.set(entry.id, entry);
 }
 
+/** Table, column and suffix of an index together fit PostgreSQL's 63 bytes. */
 function free(name: string, id: string, taken: ReadonlySet<string>): string {
-  for (let length = 4; length <= id.length; length += 1) {
-    const candidate = `${snakeCase(name)}_${id.slice(-length)}`;
-    if (!taken.has(candidate) && !taken.has(objectColumnOf(candidate))) return candidate;
-  }
-  throw new AppError('internal', `No free physical name for ${name} (${id}).`);
+  const base = `${snakeCase(name)}_${id.slice(-4)}`;
+  const candidates = [base, `${snakeCase(name)}_${id.slice(-5)}`, ...Array.from({ length: 98 }, (_, index) => `${base}${String(index + 2)}`)];
+  const found = candidates.find((candidate) => !taken.has(candidate) && !taken.has(objectColumnOf(candidate)));
+  if (found === undefined) throw new AppError('internal', `No free physical name for ${name} (${id}).`);
+  return found;
 }

@@ -1,73 +1,113 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Knex } from 'knex';
-import type { Clock } from '../clock.ts';
 import { SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
-import { keyword, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
-import { writePhysicalNames } from './catalogue.sql.ts';
-import type { HeldLease } from './lease.sql.ts';
+import { ident, keyword, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
+import { runStatements, shortLocks, type Applying } from './applying.ts';
+import { carryOut } from './fill.ts';
+import { forget, writePhysicalNames } from './names.sql.ts';
 import type { SchemaPlan, SchemaStep } from './types.ts';
 
-const LOCK_TIMEOUT_MS = 200;
-const PAUSE_MS = 150;
+const FIRST_PAUSE_MS = 150;
+const LONGEST_PAUSE_MS = 2_000;
 const GIVE_UP_MS = 300_000;
 
 /** The error for a plan that holds refused steps: it names them all. */
 export function refusedPlan(plan: SchemaPlan): AppError | null {
-  const refused = plan.steps.filter((step) => step.class === 'refused' || step.class === 'destructive' || step.class === 'backfill');
+  const refused = plan.steps.filter((step) => step.class === 'refused');
   if (refused.length === 0) return null;
   const errors = refused.map((step) => ({
     pointer: `/steps/${String(plan.steps.indexOf(step))}`,
     code: 'refused',
-    detail: step.description,
+    detail: `${step.description}${recordWords(step)}`,
     ...(step.fix === undefined ? {} : { fix: step.fix }),
   }));
-  return new AppError('schema_refused', refused.map((step) => step.description).join(' '), { errors });
+  return new AppError('schema_refused', refused.map((step) => step.description).join(' '), { errors, extra: { steps: refused } });
+}
+
+function recordWords(step: SchemaStep): string {
+  const records = step.findings?.flatMap((finding) => finding.records) ?? [];
+  return records.length === 0 ? '' : ` Among them: ${records.join(', ')}.`;
 }
 
 /**
- * Carries out the steps of a plan, each in the smallest transaction that it allows, and records each. A step whose
+ * Carries out the steps of one time, each in the smallest transaction that it allows, and records each. A step whose
  * transaction did not commit left nothing behind, so planning again resumes a killed run. Writes.
- * @throws AppError schema_refused for a plan with refused steps, conflict_state when a lock is not had in five minutes
+ * @throws AppError conflict_state when a lock is not had in five minutes, schema_refused when the data stands in the way
  */
-export async function applyPlan(db: Knex, clock: Clock, plan: SchemaPlan, lease: HeldLease): Promise<void> {
-  const refused = refusedPlan(plan);
-  if (refused !== null) throw refused;
-  for (const [ordinal, step] of plan.steps.entries()) {
-    if (step.sql.length === 0) continue;
+export async function runSteps(applying: Applying, time: 'before' | 'after'): Promise<void> {
+  const { db, lease, faults, planned } = applying;
+  for (const [ordinal, step] of planned.plan.steps.entries()) {
+    if (step.time !== time || (step.sql.length === 0 && step.fill === undefined && step.forgets === undefined)) continue;
     await lease.renew(db);
-    await withLockRetry(db, step, () => (step.isTransactional ? runInTransaction(db, clock, plan, step, ordinal) : runAlone(db, clock, plan, step, ordinal)));
+    faults('schema.before_step');
+    await withLockRetry(db, step, () => runStep(applying, step, ordinal));
+    faults('schema.after_step');
   }
 }
 
-async function runInTransaction(db: Knex, clock: Clock, plan: SchemaPlan, step: SchemaStep, ordinal: number): Promise<void> {
-  await db.transaction(async (tx) => {
-    await run(tx, sql`select set_config('lock_timeout', ${`${String(LOCK_TIMEOUT_MS)}ms`}, true), set_config('statement_timeout', '0', true)`);
-    for (const statement of step.sql) await run(tx, keyword(statement));
+async function runStep(applying: Applying, step: SchemaStep, ordinal: number): Promise<void> {
+  try {
+    if (step.fill !== undefined) await carryOut(applying, step, step.fill, (tx) => recordStep(tx, applying, step, ordinal, 'done'));
+    else if (step.isRepeated === true) await runRepeated(applying, step, ordinal);
+    else if (step.isTransactional) await runTogether(applying, step, ordinal);
+    else await runAlone(applying, step, ordinal);
+  } catch (error) {
+    throw await explain(applying.db, step, error);
+  }
+}
+
+async function runTogether(applying: Applying, step: SchemaStep, ordinal: number): Promise<void> {
+  await applying.db.transaction(async (tx) => {
+    await shortLocks(tx);
+    await runStatements(tx, step);
     await writePhysicalNames(
       tx,
-      step.records.flatMap((id) => plan.physical.get(id) ?? []),
+      step.records.flatMap((id) => applying.planned.plan.physical.get(id) ?? []),
     );
-    await recordStep(tx, clock, plan, step, ordinal, 'done');
+    await forget(tx, step.forgets ?? []);
+    await recordStep(tx, applying, step, ordinal, 'done');
   });
 }
 
-/** Statements that PostgreSQL runs only outside a transaction, on one connection. An invalid index that is left over is dropped by the next plan. */
-async function runAlone(db: Knex, clock: Clock, plan: SchemaPlan, step: SchemaStep, ordinal: number): Promise<void> {
-  await recordStep(db, clock, plan, step, ordinal, 'running');
+/** Statements that touch a bounded number of rows each time, until there are none left. */
+async function runRepeated(applying: Applying, step: SchemaStep, ordinal: number): Promise<void> {
+  for (const statement of step.sql) {
+    let touched = 1;
+    while (touched > 0) {
+      touched = await applying.db.transaction(async (tx) => {
+        await shortLocks(tx);
+        return run(tx, keyword(statement));
+      });
+      await applying.lease.renew(applying.db);
+    }
+  }
+  await recordStep(applying.db, applying, step, ordinal, 'done');
+}
+
+/**
+ * Statements that PostgreSQL runs only outside a transaction, on one connection. They wait for others without keeping
+ * anybody waiting. An invalid index that is left over is dropped at once, or by the next plan after a kill.
+ */
+async function runAlone(applying: Applying, step: SchemaStep, ordinal: number): Promise<void> {
+  const { db } = applying;
+  await recordStep(db, applying, step, ordinal, 'running');
   const connection: unknown = await db.client.acquireConnection();
   const alone = (text: string): Promise<unknown> => db.raw<unknown>(text).connection(connection).then();
   const [before] = await rowsOn(db, connection, `select current_setting('lock_timeout') as lock, current_setting('statement_timeout') as statement`);
   try {
-    await alone(`select set_config('lock_timeout', '60s', false), set_config('statement_timeout', '0', false)`);
+    await alone(`select set_config('lock_timeout', '${String(GIVE_UP_MS)}', false), set_config('statement_timeout', '0', false)`);
     for (const statement of step.sql) await alone(statement);
+  } catch (error) {
+    for (const index of step.makes ?? []) await alone(`drop index concurrently if exists ${ident(schemaOf(db), index).text}`);
+    throw error;
   } finally {
     await db
       .raw(`select set_config('lock_timeout', ?, false), set_config('statement_timeout', ?, false)`, [String(before?.['lock']), String(before?.['statement'])])
       .connection(connection);
     await db.client.releaseConnection(connection);
   }
-  await recordStep(db, clock, plan, step, ordinal, 'done');
+  await recordStep(db, applying, step, ordinal, 'done');
 }
 
 async function rowsOn(db: Knex, connection: unknown, text: string): Promise<Record<string, unknown>[]> {
@@ -75,40 +115,68 @@ async function rowsOn(db: Knex, connection: unknown, text: string): Promise<Reco
   return answer.rows;
 }
 
-async function recordStep(db: Knex, clock: Clock, plan: SchemaPlan, step: SchemaStep, ordinal: number, state: 'running' | 'done'): Promise<void> {
+async function recordStep(db: Knex, { clock, planned }: Applying, step: SchemaStep, ordinal: number, state: 'running' | 'done'): Promise<void> {
   const now = clock.now();
   const finished = state === 'done' ? sql`${now}::timestamptz` : keyword('null');
   await run(
     db,
     sql`insert into ${platformTable(db, 'schema_step')} (plan_hash, ordinal, class, description, state, started_at, finished_at)
-        values (${plan.hash}, ${ordinal}, ${step.class}, ${step.description}, ${state}, ${now}::timestamptz, ${finished})
+        values (${planned.plan.hash}, ${ordinal}, ${step.class}, ${step.description}, ${state}, ${now}::timestamptz, ${finished})
         on conflict (plan_hash, ordinal) do update set state = excluded.state, finished_at = excluded.finished_at`,
   );
 }
 
-async function withLockRetry(db: Knex, step: SchemaStep, work: () => Promise<void>): Promise<void> {
+/** Records the steps that came into force together with the version. Writes. */
+export async function recordSteps(tx: Knex.Transaction, applying: Applying): Promise<void> {
+  for (const [ordinal, step] of applying.planned.plan.steps.entries()) if (step.time === 'with') await recordStep(tx, applying, step, ordinal, 'done');
+}
+
+/** Tries a step again while others hold a lock that it needs. */
+export async function withLockRetry(db: Knex, step: SchemaStep, work: () => Promise<void>): Promise<void> {
   const start = performance.now();
-  for (;;) {
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 1.5, LONGEST_PAUSE_MS)) {
     try {
       await work();
       return;
     } catch (error) {
       const state = sqlState(error);
       if (state !== SQLSTATE.lockNotAvailable && state !== SQLSTATE.deadlockDetected) throw error;
-      if (performance.now() - start > GIVE_UP_MS)
-        throw new AppError('conflict_state', `"${step.description}" waits for a lock that others do not give up. ${await blockers(db)}`, { cause: error });
-      await delay(PAUSE_MS);
+      if (performance.now() - start > GIVE_UP_MS) {
+        const who = await blockers(db, step.table);
+        throw new AppError('conflict_state', `"${step.description}" waits for a lock that others do not give up. ${who}`, { cause: error });
+      }
+      await delay(pause);
     }
   }
 }
 
-/** Who holds locks on tables of this schema, for the message of a step that gave up. */
-async function blockers(db: Knex): Promise<string> {
+/** Who holds locks on the table of a step, or transactions open, for the message of a step that gave up. */
+async function blockers(db: Knex, table: string | null): Promise<string> {
   const found = await rows(
     db,
     sql`select distinct a.pid, a.state, left(a.query, 80) as query from pg_catalog.pg_locks l
-        join pg_catalog.pg_class c on c.oid = l.relation join pg_catalog.pg_stat_activity a on a.pid = l.pid
-        where c.relnamespace = ${schemaOf(db)}::regnamespace and l.granted and a.pid <> pg_backend_pid() limit 5`,
+        join pg_catalog.pg_stat_activity a on a.pid = l.pid left join pg_catalog.pg_class c on c.oid = l.relation
+        where l.granted and a.pid <> pg_backend_pid() and a.datname = current_database()
+          and (c.relnamespace = ${schemaOf(db)}::regnamespace and (${table}::text is null or c.relname = ${table}::text)) limit 5`,
   );
   return found.map((row) => `Process ${String(row['pid'])} (${String(row['state'])}): ${String(row['query'])}.`).join(' ');
+}
+
+const DATA_STATES: readonly string[] = [SQLSTATE.uniqueViolation, SQLSTATE.foreignKeyViolation, SQLSTATE.checkViolation];
+
+/** When records stand in the way that came after the plan was made, the half-made thing is taken back and the step refused. */
+async function explain(db: Knex, step: SchemaStep, error: unknown): Promise<unknown> {
+  if (!DATA_STATES.includes(sqlState(error) ?? '')) return error;
+  const { takesBack } = step;
+  if (takesBack !== undefined) {
+    await db.transaction(async (tx) => {
+      await shortLocks(tx);
+      await run(tx, sql`alter table ${ident(schemaOf(tx), takesBack.table)} drop constraint if exists ${ident(takesBack.constraint)}`);
+    });
+  }
+  const fix = 'Plan again: the plan says which records stand in the way.';
+  return new AppError('schema_refused', `"${step.description}" is not possible: records came in that stand in its way.`, {
+    errors: [{ pointer: '', code: 'refused', detail: step.description, fix }],
+    cause: error,
+  });
 }

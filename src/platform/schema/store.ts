@@ -1,27 +1,24 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Knex } from 'knex';
-import { fillCalendarDays } from '../calendar/calendar-days.sql.ts';
 import type { Clock } from '../clock.ts';
-import { inTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
+import { fault as defaultFault, type Fault } from '../fault.ts';
 import type { Log } from '../log.ts';
-import { completeIds } from '../metadata/assign-ids.ts';
-import { emptySet } from '../metadata/kinds.ts';
-import { invalidMetadata } from '../metadata/load.ts';
-import { contentHash, fromStored, toStored } from '../metadata/store-form.ts';
 import type { MetadataSet } from '../metadata/types.ts';
-import { checkCompiled } from '../model/check.ts';
-import { calendarsOf, compile, compileModel, type ModelExtensions } from '../model/compile.ts';
+import { compileModel, type ModelExtensions } from '../model/compile.ts';
 import type { Model } from '../model/types.ts';
-import { platformTable, rows, run, schemaOf, sql } from '../sql.ts';
-import { applyPlan, refusedPlan } from './apply.ts';
-import { readCatalogue, readPhysicalNames, writePhysicalNames } from './catalogue.sql.ts';
-import { withLease } from './lease.sql.ts';
-import { knownIds, planSchema } from './plan.ts';
-import type { ApplyResult, SchemaPlan } from './types.ts';
+import { schemaOf } from '../sql.ts';
+import { applyWish, type ApplyOptions } from './change.ts';
+import { readPhysicalNames } from './names.sql.ts';
+import { planWish, type PlanOptions, type Wish } from './planner.ts';
+import { beat, leave } from './processes.sql.ts';
+import type { ApplyResult, SchemaPlan, VersionEntry } from './types.ts';
+import { currentVersion, listVersions, readVersion, type Recorded } from './versions.sql.ts';
 
 /** How long a process may go on with a Model before it asks whether there is a newer one. */
 const FRESH_MS = 1000;
+const BEAT_MS = 1000;
 
 /** Keeps the Model of a database: what is in force, and how to change it. */
 export interface ModelStore {
@@ -29,12 +26,18 @@ export interface ModelStore {
   current(): Promise<Model>;
   /** The Model in force, asking the database now. */
   load(): Promise<Model>;
-  /** What applying the set would do. Writes nothing. @throws AppError metadata_invalid */
-  plan(set: MetadataSet): Promise<SchemaPlan>;
-  /** Brings the database to the set; applying what is applied writes nothing. @throws AppError metadata_invalid, schema_refused */
-  apply(set: MetadataSet, by: string): Promise<ApplyResult>;
+  /** What fulfilling the wish would do; a set alone is what the files say. Writes nothing. @throws AppError metadata_invalid */
+  plan(wish: MetadataSet | Wish, options?: PlanOptions): Promise<SchemaPlan>;
+  /** Brings the database to the wish; applying what is applied writes nothing. @throws AppError metadata_invalid, schema_refused, conflict_state */
+  apply(wish: MetadataSet | Wish, by: string, options?: ApplyOptions): Promise<ApplyResult>;
   /** The Model once it has at least this version. @throws AppError conflict_state after ten seconds */
   waitFor(version: number): Promise<Model>;
+  /** A version as it was applied; the one in force without a number. @throws AppError not_found */
+  recorded(version?: number): Promise<Recorded>;
+  /** The latest versions, the newest first. */
+  versions(limit: number): Promise<readonly VersionEntry[]>;
+  /** Says once a second that this process lives and on which version, and follows new ones. Answers how to stop. */
+  startBeating(): () => Promise<void>;
 }
 
 export interface ModelStoreOptions {
@@ -42,33 +45,36 @@ export interface ModelStoreOptions {
   readonly clock: Clock;
   readonly extensions: ModelExtensions;
   readonly log?: Log;
-}
-
-interface Recorded {
-  readonly version: number;
-  readonly set: MetadataSet;
+  /** Named points for crash tests; the process-wide plan of `fault.ts` by default. */
+  readonly faults?: Fault;
 }
 
 /** Makes the store for one process. */
 export function makeModelStore(options: ModelStoreOptions): ModelStore {
   const { db, clock, extensions, log } = options;
+  const faults = options.faults ?? defaultFault;
   const schema = schemaOf(db);
+  const processId = randomUUID();
   let cached: { readonly model: Model; readonly askedAt: number } | null = null;
   let asking: Promise<Model> | null = null;
 
-  const load = async (): Promise<Model> => {
-    const askedAt = performance.now();
-    const version = await currentVersion(db);
+  const loadVersion = async (version: number, askedAt: number): Promise<Model> => {
     if (cached?.model.version === version) {
       cached = { model: cached.model, askedAt };
       return cached.model;
     }
-    const { set } = await readRecorded(db, version);
-    const model = compileModel({ set, physical: await readPhysicalNames(db), version, schema, extensions });
+    const recorded = await readVersion(db, version);
+    const physical = recorded.names ?? (await readPhysicalNames(db));
+    const model = compileModel({ set: recorded.set, physical, version, schema, extensions });
     // Two loads may overlap: an older answer never takes the place of a newer one.
     if (cached === null || cached.model.version <= version) cached = { model, askedAt };
     log?.info({ version, hash: model.hash.slice(0, 12) }, 'model loaded');
     return cached.model;
+  };
+
+  const load = async (): Promise<Model> => {
+    const askedAt = performance.now();
+    return loadVersion(await currentVersion(db), askedAt);
   };
 
   const ask = (): Promise<Model> => {
@@ -78,46 +84,56 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
     return asking;
   };
 
-  const planNow = async (set: MetadataSet): Promise<{ readonly plan: SchemaPlan; readonly recorded: Recorded }> => {
-    const recorded = await readRecorded(db, await currentVersion(db));
-    const recordedNames = await readPhysicalNames(db);
-    const wanted = completeIds(set, knownIds(recorded.set, recordedNames));
-    const live = await readCatalogue(
-      db,
-      [...recordedNames.values()].filter((name) => name.kind === 'object').map((name) => name.physical),
-    );
-    const plan = planSchema({ schema, recorded: recorded.set, recordedNames, wanted, live });
-    const compiled = compile({ set: wanted, physical: plan.physical, version: recorded.version + 1, schema, extensions });
-    const errors = checkCompiled(compiled, extensions);
-    if (errors.length > 0) throw invalidMetadata(errors);
-    return { plan, recorded };
+  const beatOnce = async (): Promise<void> => {
+    const askedAt = performance.now();
+    const known = cached?.model.version ?? 0;
+    const version = await beat(db, processId, known);
+    if (version === known) return;
+    await loadVersion(version, askedAt);
+    await beat(db, processId, version);
   };
 
-  const apply = (set: MetadataSet, by: string): Promise<ApplyResult> =>
-    withLease(db, 'metadata', async (lease) => {
-      const { plan, recorded } = await planNow(set);
-      const refused = refusedPlan(plan);
-      if (refused !== null) throw refused;
-      if (plan.steps.length === 0) return { steps: [], hash: plan.hash, version: recorded.version };
-      await applyPlan(db, clock, plan, lease);
-      await lease.renew(db);
-      const version = recorded.version + 1;
-      await inTransaction(db, async (tx) => {
-        await writePhysicalNames(tx, [...plan.physical.values()]);
-        await recordVersion(tx, version, plan, by, clock);
-        if (recorded.version === 0 || contentHash([...recorded.set.calendars]) !== contentHash([...plan.wanted.calendars]))
-          await fillCalendarDays(tx, calendarsOf(plan.wanted, []));
-      });
-      log?.info({ version, steps: plan.steps.length, by }, 'metadata applied');
-      await load();
-      return { steps: plan.steps, hash: plan.hash, version };
-    });
+  let isBeating = false;
+  const startBeating = (): (() => Promise<void>) => {
+    isBeating = true;
+    let beating: Promise<void> = Promise.resolve();
+    let isBusy = false;
+    const timer = setInterval(() => {
+      if (isBusy) return;
+      isBusy = true;
+      beating = beatOnce()
+        .catch((error: unknown) => log?.warn({ reason: error instanceof Error ? error.name : 'unknown' }, 'The heartbeat failed; it is tried again.'))
+        .finally(() => {
+          isBusy = false;
+        });
+    }, BEAT_MS);
+    timer.unref();
+    return async () => {
+      isBeating = false;
+      clearInterval(timer);
+      await beating;
+      // A row that stays behind expires by itself.
+      await leave(db, processId).catch((error: unknown) =>
+        log?.warn({ reason: error instanceof Error ? error.name : 'unknown' }, 'The process could not sign off.'),
+      );
+    };
+  };
+
+  const planner = { db, clock, extensions };
+  const onVersion = async (): Promise<void> => {
+    const { version } = await load();
+    if (isBeating) await beat(db, processId, version);
+  };
 
   return {
     current: async () => (cached !== null && performance.now() - cached.askedAt < FRESH_MS ? cached.model : ask()),
     load,
-    plan: async (set) => (await planNow(set)).plan,
-    apply,
+    plan: async (wish, planOptions = {}) => (await planWish(planner, asWish(wish), planOptions)).plan,
+    apply: async (wish, by, applyOptions = {}) => {
+      const result = await applyWish({ ...planner, faults, onVersion }, asWish(wish), by, applyOptions);
+      if (result.steps.length > 0) log?.info({ version: result.version, steps: result.steps.length, by }, 'metadata applied');
+      return result;
+    },
     waitFor: async (version) => {
       for (let attempt = 0; attempt < 200; attempt += 1) {
         const model = await load();
@@ -126,27 +142,12 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
       }
       throw new AppError('conflict_state', `Version ${String(version)} of the metadata did not come into force in ten seconds.`);
     },
+    recorded: async (version) => readVersion(db, version ?? (await currentVersion(db))),
+    versions: (limit) => listVersions(db, limit),
+    startBeating,
   };
 }
 
-async function currentVersion(db: Knex): Promise<number> {
-  const [row] = await rows(db, sql`select coalesce(max(version), 0) as version from ${platformTable(db, 'metadata_version')}`);
-  return Number(row?.['version'] ?? 0);
-}
-
-/** The set of a version, as it was applied; version 0 is empty. */
-async function readRecorded(db: Knex, version: number): Promise<Recorded> {
-  if (version === 0) return { version, set: emptySet() };
-  const [row] = await rows(db, sql`select content from ${platformTable(db, 'metadata_version')} where version = ${version}::int`);
-  if (row === undefined) throw new AppError('internal', `Version ${String(version)} of the metadata is not in the database.`);
-  return { version, set: fromStored(row['content']) };
-}
-
-async function recordVersion(tx: Knex.Transaction, version: number, plan: SchemaPlan, by: string, clock: Clock): Promise<void> {
-  const content = toStored(plan.wanted);
-  await run(
-    tx,
-    sql`insert into ${platformTable(tx, 'metadata_version')} (version, hash, content, created_at, created_by)
-        values (${version}, ${contentHash(content)}, ${JSON.stringify(content)}::json, ${clock.now()}::timestamptz, ${by})`,
-  );
+function asWish(wish: MetadataSet | Wish): Wish {
+  return 'kind' in wish ? wish : { kind: 'files', set: wish, package: null };
 }

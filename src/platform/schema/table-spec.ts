@@ -19,6 +19,7 @@ export interface IndexSpec {
   /** All after `create [unique] index <name>`. */
   readonly ddl: string;
   readonly fieldIds: readonly string[];
+  readonly columns: readonly string[];
   readonly what: string;
 }
 
@@ -30,6 +31,15 @@ export interface ForeignKeySpec {
   readonly fieldName: string;
 }
 
+export interface CheckSpec {
+  readonly name: string;
+  readonly column: string;
+  /** All after `add constraint <name>`. */
+  readonly ddl: string;
+  readonly fieldId: string;
+  readonly fieldName: string;
+}
+
 /** How the table of an object should look. */
 export interface TableSpec {
   readonly objectId: string;
@@ -38,6 +48,8 @@ export interface TableSpec {
   readonly columns: readonly ColumnSpec[];
   readonly indexes: readonly IndexSpec[];
   readonly foreignKeys: readonly ForeignKeySpec[];
+  /** Required fields, as the database holds writers of whatever version to them. */
+  readonly checks: readonly CheckSpec[];
 }
 
 const SYSTEM_COLUMNS: readonly (readonly [string, string])[] = [
@@ -59,17 +71,19 @@ export function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet
   const on = ident(schema, table).text;
   const columns: ColumnSpec[] = SYSTEM_COLUMNS.map(([name, ddl]) => ({ name, ddl, fieldId: null }));
   const indexes: IndexSpec[] = [
-    { name: `${table}_created`, isUnique: false, ddl: `on ${on} (created_at, id)`, fieldIds: [], what: 'time of creation' },
-    { name: `${table}_updated`, isUnique: false, ddl: `on ${on} (updated_at, id)`, fieldIds: [], what: 'time of change' },
-    { name: `${table}_owner`, isUnique: false, ddl: `on ${on} (owner_id)`, fieldIds: [], what: 'owner' },
-    { name: `${table}_trash`, isUnique: false, ddl: `on ${on} (deleted_at) where deleted_at is not null`, fieldIds: [], what: 'trash' },
+    { name: `${table}_created`, isUnique: false, ddl: `on ${on} (created_at, id)`, fieldIds: [], columns: [], what: 'time of creation' },
+    { name: `${table}_updated`, isUnique: false, ddl: `on ${on} (updated_at, id)`, fieldIds: [], columns: [], what: 'time of change' },
+    { name: `${table}_owner`, isUnique: false, ddl: `on ${on} (owner_id)`, fieldIds: [], columns: [], what: 'owner' },
+    { name: `${table}_trash`, isUnique: false, ddl: `on ${on} (deleted_at) where deleted_at is not null`, fieldIds: [], columns: [], what: 'trash' },
   ];
   const foreignKeys: ForeignKeySpec[] = [
     { name: `${table}_owner_f`, column: 'owner_id', target: ident(schema, 'app_user').text, fieldId: null, fieldName: 'ownerId' },
   ];
+  const checks: CheckSpec[] = [];
+  const required = new Set(file.required ?? []);
   for (const [fieldName, field] of Object.entries(file.properties)) addField(fieldName, field);
   for (const fields of file['x-unique'] ?? []) addUnique(fields);
-  return { objectId, objectName, table, columns, indexes, foreignKeys };
+  return { objectId, objectName, table, columns, indexes, foreignKeys, checks };
 
   function addField(fieldName: string, field: FieldSchema): void {
     const kind = fieldKind(field);
@@ -80,10 +94,14 @@ export function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet
     columns.push({ name: column, ddl: type.column.ddl, fieldId });
     if (kind === 'polymorphic') columns.push({ name: objectColumnOf(column), ddl: 'text collate "C"', fieldId });
     if (type.sortable) columns.push({ name: `${column}_s`, ddl: 'text collate "C"', fieldId });
+    if (required.has(fieldName)) {
+      const ddl = `check (deleted_at is not null or ${ident(column).text} is not null)`;
+      checks.push({ name: `${table}_${column}_r`, column, ddl, fieldId, fieldName });
+    }
     const target = targetTable(field, set, physical, schema);
     if (target !== null) foreignKeys.push({ name: `${table}_${column}_f`, column, target, fieldId, fieldName });
     const index = (suffix: string, isUnique: boolean, rest: string): number =>
-      indexes.push({ name: `${table}_${column}_${suffix}`, isUnique, ddl: `on ${on} ${rest}`, fieldIds: [fieldId], what: fieldName });
+      indexes.push({ name: `${table}_${column}_${suffix}`, isUnique, ddl: `on ${on} ${rest}`, fieldIds: [fieldId], columns: [column], what: fieldName });
     const quoted = ident(column).text;
     const isUnique = field['x-unique'] === true || kind === 'sequence';
     if (isUnique) index('u', true, `(${quoted}) where deleted_at is null`);
@@ -95,10 +113,18 @@ export function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet
 
   function addUnique(fields: readonly string[]): void {
     const ids = fields.flatMap((name) => file.properties[name]?.['x-id'] ?? []);
-    const list = ids.map((id) => ident(nameOf(physical, id)).text).join(', ');
-    const key = createHash('sha256').update(ids.join()).digest('hex').slice(0, 10);
+    const columns = ids.map((id) => nameOf(physical, id));
+    const list = columns.map((column) => ident(column).text).join(', ');
+    const key = createHash('sha256').update(columns.join()).digest('hex').slice(0, 10);
     if (ids.length > 0)
-      indexes.push({ name: `${table}_${key}_u`, isUnique: true, ddl: `on ${on} (${list}) where deleted_at is null`, fieldIds: ids, what: fields.join(' + ') });
+      indexes.push({
+        name: `${table}_${key}_u`,
+        isUnique: true,
+        ddl: `on ${on} (${list}) where deleted_at is null`,
+        fieldIds: ids,
+        columns,
+        what: fields.join(' + '),
+      });
   }
 }
 

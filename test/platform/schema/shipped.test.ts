@@ -37,7 +37,7 @@ describe('shipped metadata', () => {
       ),
     );
     expect(missing).to.deep.equal([]);
-    expect([...live.indexes.values(), ...live.foreignKeys.values()].every((entry) => entry.isValid)).to.equal(true);
+    expect([...live.indexes.values(), ...live.constraints.values()].every((entry) => entry.isValid)).to.equal(true);
     expect((await store.plan(set)).steps).to.deep.equal([]);
     expect(await store.apply(set, 'test')).to.deep.include({ steps: [], version: 1 });
   });

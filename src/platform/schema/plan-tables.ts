@@ -1,0 +1,106 @@
+import { requiredId } from '../metadata/assign-ids.ts';
+import { ident } from '../sql.ts';
+import { countWords, createIndex, isNew, isTarget, recordedName, refused, rowsOf, step, type DraftStep, type PlanContext } from './step.ts';
+import type { ColumnSpec, TableSpec } from './table-spec.ts';
+import type { SchemaStep } from './types.ts';
+
+/** Beyond this many columns a filled row no longer fits (`architecture.md`, section 3). */
+const MOST_COLUMNS = 400;
+/** PostgreSQL counts dropped columns for ever and ends at 1,600. */
+const MOST_COLUMNS_EVER = 1500;
+
+/** Tables and columns that should be there and are not, and tables that would grow too wide. */
+export function brokenTables(spec: TableSpec, context: PlanContext): readonly SchemaStep[] {
+  const restore = 'Restore the database from a backup.';
+  const live = context.live.tables.get(spec.table);
+  if (live === undefined) {
+    const wasThere = context.objectsBefore.has(spec.objectId) || (recordedName(spec.objectId, context)?.hiddenAt ?? null) !== null;
+    return wasThere ? [refused(`The table of ${spec.objectName} is gone from the database.`, restore)] : tooWide(spec, 0);
+  }
+  const steps: SchemaStep[] = [];
+  for (const column of spec.columns) {
+    const name = column.fieldId === null ? undefined : recordedName(column.fieldId, context);
+    if (name === undefined || live.has(column.name) || name.physical !== column.name || name.shape === null) continue;
+    if (context.before.has(name.id) || name.hiddenAt !== null)
+      steps.push(refused(`The column of ${spec.objectName}.${name.name} is gone from the database.`, restore));
+  }
+  const added = spec.columns.filter((column) => !live.has(column.name)).length;
+  return [...steps, ...tooWide(spec, added === 0 ? 0 : (context.live.columnsEver.get(spec.table) ?? 0) + added)];
+}
+
+function tooWide(spec: TableSpec, ever: number): readonly SchemaStep[] {
+  const fix = 'Move fields that few records have to an object of their own that refers to this one.';
+  if (spec.columns.length > MOST_COLUMNS)
+    return [refused(`${spec.objectName} would have ${String(spec.columns.length)} columns; a table holds at most ${String(MOST_COLUMNS)}.`, fix)];
+  if (ever > MOST_COLUMNS_EVER) return [refused(`The table of ${spec.objectName} has had so many columns that no more can be added.`, fix)];
+  return [];
+}
+
+/** A new table with all that belongs to it but the foreign keys, which may point at tables made after. */
+export function newTable(spec: TableSpec, context: PlanContext): readonly SchemaStep[] {
+  if (!isNew(spec, context)) return [];
+  const ids = [spec.objectId, ...[...context.physical.values()].filter((name) => name.objectId === spec.objectId).map((name) => name.id)];
+  const columns = spec.columns.map((column) => `${ident(column.name).text} ${column.ddl}`);
+  const checks = spec.checks.map((check) => `constraint ${ident(check.name).text} ${check.ddl}`);
+  const statements = [
+    `create table ${ident(context.schema, spec.table).text} (${[...columns, ...checks].join(', ')}) with (fillfactor = 90)`,
+    ...spec.indexes.map((index) => createIndex(index, false)),
+  ];
+  return [step('instant', `Create the table of ${spec.objectName}`, statements, { records: ids, table: spec.table })];
+}
+
+/** New fields of a table that is there: a column each, empty, or with the constant that a new required field gives. */
+export function newColumns(spec: TableSpec, context: PlanContext): readonly DraftStep[] {
+  const live = context.live.tables.get(spec.table);
+  if (live === undefined) return [];
+  const missing = spec.columns.filter((column) => !live.has(column.name) && !isTarget(baseColumn(column, spec), spec, context));
+  const ids = new Set(missing.flatMap((column) => column.fieldId ?? []));
+  return [...ids].map((fieldId) => ({
+    step: addField(
+      spec,
+      fieldId,
+      missing.filter((column) => column.fieldId === fieldId),
+      context,
+    ),
+  }));
+}
+
+/** The field's own column, for its sort key and its object's name. */
+function baseColumn(column: ColumnSpec, spec: TableSpec): string {
+  return spec.columns.find((candidate) => candidate.fieldId === column.fieldId)?.name ?? column.name;
+}
+
+function addField(spec: TableSpec, fieldId: string, columns: readonly ColumnSpec[], context: PlanContext): SchemaStep {
+  const name = `${spec.objectName}.${requiredId(context.physical.get(fieldId)?.name, fieldId)}`;
+  const rows = rowsOf(spec.table, context);
+  const filler = context.fillers.get(fieldId);
+  const isRequired = spec.checks.some((check) => check.fieldId === fieldId);
+  if (isRequired && rows > 0 && filler === undefined && !context.isReturn)
+    return refused(
+      `The new field ${name} is required, but ${countWords(rows, 'record')} would lack it.`,
+      'Give it an "x-default" that reads no other field, or add it without "required", fill it in, and require it then.',
+    );
+  const adding = columns.map((column) => {
+    const value = rows > 0 ? filler?.get(column.name) : undefined;
+    return `add column ${ident(column.name).text} ${column.ddl}${value === undefined ? '' : ` default ${value}`}`;
+  });
+  const on = ident(context.schema, spec.table).text;
+  const more = { lock: 'ACCESS EXCLUSIVE', table: spec.table, records: [fieldId], rows: filler === undefined ? null : rows };
+  return step('instant', `Add the field ${name}`, [`alter table ${on} ${adding.join(', ')}`], more);
+}
+
+/** The constants of new required fields were for the records that existed; writers say from now on what they mean. */
+export function dropFillers(spec: TableSpec, context: PlanContext): readonly SchemaStep[] {
+  const live = context.live.tables.get(spec.table);
+  if (live === undefined) return [];
+  const isAdded = rowsOf(spec.table, context) > 0;
+  const on = ident(context.schema, spec.table).text;
+  return spec.columns.flatMap((column) => {
+    if (column.fieldId === null) return [];
+    const present = live.get(column.name);
+    const isFilled = present === undefined ? isAdded && context.fillers.get(column.fieldId)?.has(column.name) === true : present.hasDefault;
+    if (!isFilled) return [];
+    const sql = `alter table ${on} alter column ${ident(column.name).text} drop default`;
+    return [step('instant', `Stop filling in ${spec.objectName}.${column.name}`, [sql], { time: 'with', lock: 'ACCESS EXCLUSIVE', table: spec.table })];
+  });
+}

@@ -1,0 +1,75 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Knex } from 'knex';
+import { AppError } from '../errors.ts';
+import { platformTable, rows, run, sql, type Sql } from '../sql.ts';
+
+/** A process that was not heard of for so long no longer counts: its writes are refused until it has the version in force. */
+const EXPIRES_SECONDS = 10;
+const WAIT_MS = 100;
+const GIVE_UP_MS = 300_000;
+
+/** Says that a process lives and runs on a version of the metadata; answers the version in force. Writes. */
+export async function beat(db: Knex, process: string, version: number): Promise<number> {
+  const table = platformTable(db, 'process');
+  const [row] = await rows(
+    db,
+    sql`insert into ${table} (id, model_version, seen_at) values (${process}, ${version}, clock_timestamp())
+        on conflict (id) do update set model_version = excluded.model_version, seen_at = excluded.seen_at
+        returning (select coalesce(max(version), 0) from ${platformTable(db, 'metadata_version')}) as version`,
+  );
+  return Number(row?.['version'] ?? 0);
+}
+
+/** The process ends in good order. Writes. */
+export async function leave(db: Knex, process: string): Promise<void> {
+  await run(db, sql`delete from ${platformTable(db, 'process')} where id = ${process}`);
+}
+
+/**
+ * Waits until every process runs on the version or is expired, and until every write that began before is over.
+ * @throws AppError conflict_state, naming them, after five minutes
+ */
+export async function waitForProcesses(db: Knex, version: number, renew: () => Promise<void>): Promise<void> {
+  const [now] = await rows(db, sql`select clock_timestamp() as at`);
+  const since = String(now?.['at']);
+  const table = platformTable(db, 'process');
+  const start = performance.now();
+  for (;;) {
+    await run(db, sql`delete from ${table} where seen_at < clock_timestamp() - make_interval(secs => ${EXPIRES_SECONDS})`);
+    const behind = await rows(db, sql`select id from ${table} where model_version < ${version}::int`);
+    const writing = await rows(
+      db,
+      sql`select pid, left(query, 80) as query from pg_catalog.pg_stat_activity
+          where datname = current_database() and pid <> pg_backend_pid() and backend_xid is not null and xact_start < ${since}::timestamptz`,
+    );
+    if (behind.length === 0 && writing.length === 0) return;
+    if (performance.now() - start > GIVE_UP_MS) {
+      const who = [...behind.map((row) => `process ${String(row['id'])}`), ...writing.map((row) => `backend ${String(row['pid'])} (${String(row['query'])})`)];
+      throw new AppError('conflict_state', `These still run on an older version of the metadata: ${who.join(', ')}.`);
+    }
+    await renew();
+    await delay(WAIT_MS);
+  }
+}
+
+/**
+ * A condition that holds as long as no later version of the metadata is in force. As part of the statement that writes a record it
+ * sees every version that was committed before the statement had its locks.
+ */
+export function isInForce(db: Knex, version: number): Sql {
+  return sql`not exists (select from ${platformTable(db, 'metadata_version')} where version > ${version}::int)`;
+}
+
+/** The error of a write whose Model was replaced meanwhile: it is done again on the new one. */
+export function modelChanged(): AppError {
+  return new AppError('model_changed', 'The metadata changed while this request ran. Send it again.', { retryAfterSeconds: 1 });
+}
+
+/**
+ * The first statement of a transaction that writes by a Model. Reads only.
+ * @throws AppError model_changed when another version is in force
+ */
+export async function requireInForce(tx: Knex.Transaction, version: number): Promise<void> {
+  const [row] = await rows(tx, sql`select ${isInForce(tx, version)} as current`);
+  if (row?.['current'] !== true) throw modelChanged();
+}

@@ -9,6 +9,7 @@ import { formRoutes } from './http/api/forms.ts';
 import { makeHttp } from './http/server.ts';
 import { makeRenderer } from './http/portal/render.ts';
 import { makePortalRoutes } from './http/portal/routes.ts';
+import { makeWrongSecrets } from './http/portal/wrong-secrets.ts';
 import type { CallContext, Cause, Principal } from './platform/access/types.ts';
 import { makeDeliveryTransition, platformActions } from './platform/automation/actions.ts';
 import { makeAutomation, type Automation } from './platform/automation/automation.ts';
@@ -137,6 +138,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     forms,
     render,
     secureCookies: publicUrl.startsWith('https:'),
+    wrongSecrets: makeWrongSecrets(clock),
     contextFor: (principal, requestId) => contextFor(principal, { kind: 'request', requestId }),
     unsubscribe: (token) =>
       unsubscribe.unsubscribe(db, token).then(

@@ -127,6 +127,7 @@ export function makePageProblemHandler(log: Log, page: (title: string, message: 
     const error = noted(log, thrown, requestIdOf(request));
     const title = STATUS[error.code] >= 500 ? 'Something failed on our side' : ERRORS[error.code].title;
     const message = ERRORS[error.code].public ? error.message : `Please try again in a moment. If you write to us, name this number: ${requestIdOf(request)}.`;
+    if (error.retryAfterSeconds !== undefined) response.set('Retry-After', String(error.retryAfterSeconds));
     response.status(STATUS[error.code]).type('html').send(page(title, message));
   };
 }

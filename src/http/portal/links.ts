@@ -1,6 +1,10 @@
-import type { Request, Response } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import { AppError } from '../../platform/errors.ts';
+import type { PortalLink } from '../../platform/identity/portal-link.sql.ts';
+import { findPortalLink, linkPrincipal, unknownLink, usePortalLink } from '../../platform/identity/portal-links.ts';
 import { isUuid } from '../../platform/ids.ts';
+import { requestIdOf } from '../request-id.ts';
+import type { LinkCall, PortalDeps } from './types.ts';
 
 const PREFIX = 'credenza_link_';
 
@@ -30,4 +34,32 @@ export function requireSameOrigin(request: Request): void {
   const site = request.headers['sec-fetch-site'];
   if (site === undefined || site === 'same-origin' || site === 'none') return;
   throw new AppError('forbidden', 'This form can only be sent from its own page. Open the link in our mail again.');
+}
+
+/** The link behind a secret. Secrets that are none are counted against the address. @throws AppError not_found, too_many_requests */
+export async function openLink(deps: PortalDeps, request: Request, secret: string, now: string): Promise<PortalLink> {
+  const address = request.ip ?? '';
+  deps.wrongSecrets.admit(address, secret);
+  const link = await findPortalLink(deps.db, secret);
+  if (link === null) throw unknownLink();
+  deps.wrongSecrets.known(address, secret);
+  return usePortalLink(deps.db, link, now);
+}
+
+/** The call through the link that the address names, by the secret that this browser holds. @throws AppError not_found, too_many_requests */
+export async function linkCallOf(deps: PortalDeps, request: Request): Promise<LinkCall> {
+  const linkId = String(request.params['link']);
+  const probe = await deps.contextFor({ kind: 'guest' }, requestIdOf(request));
+  const link = await openLink(deps, request, secretOf(request, linkId), probe.now);
+  if (link.id !== linkId || !link.purpose.startsWith('form:')) throw new AppError('not_found', 'This link does not open a form.');
+  return { link, form: link.purpose.slice('form:'.length), context: { ...probe, principal: linkPrincipal(link) }, base: `/portal/${linkId}` };
+}
+
+/** Lets a body be read only from our own pages and for a link that is good: nobody else makes us hold their files. */
+export function knownLink(deps: PortalDeps): RequestHandler {
+  return async (request, _response, next) => {
+    requireSameOrigin(request);
+    await linkCallOf(deps, request);
+    next();
+  };
 }

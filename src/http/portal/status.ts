@@ -2,7 +2,7 @@ import type { CallContext } from '../../platform/access/types.ts';
 import { dayText, displayTyped } from '../../platform/forms/controls.ts';
 import { typeValue } from '../../platform/forms/parse.ts';
 import type { OpenForm } from '../../platform/forms/submissions.ts';
-import type { PortalDeps } from './routes.ts';
+import type { PortalDeps } from './types.ts';
 
 type View = Readonly<Record<string, unknown>>;
 

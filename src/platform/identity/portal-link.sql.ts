@@ -11,6 +11,8 @@ export interface PortalLink {
   readonly purpose: string;
   readonly expiresAt: string;
   readonly revokedAt: string | null;
+  /** When its use was noted last: at most once a minute. */
+  readonly lastUsedAt: string | null;
 }
 
 function portalLink(row: Readonly<Record<string, unknown>>): PortalLink {
@@ -22,12 +24,13 @@ function portalLink(row: Readonly<Record<string, unknown>>): PortalLink {
     purpose: String(row['purpose']),
     expiresAt: toRfc3339(String(row['expires_at'])),
     revokedAt: typeof row['revoked_at'] === 'string' ? toRfc3339(row['revoked_at']) : null,
+    lastUsedAt: typeof row['last_used_at'] === 'string' ? toRfc3339(row['last_used_at']) : null,
   };
 }
 
 export async function insertPortalLink(
   tx: Knex.Transaction,
-  link: Omit<PortalLink, 'revokedAt'> & { readonly hash: Uint8Array; readonly at: string },
+  link: Omit<PortalLink, 'revokedAt' | 'lastUsedAt'> & { readonly hash: Uint8Array; readonly at: string },
 ): Promise<void> {
   await run(
     tx,

@@ -6,6 +6,7 @@ import { newSecret, type RandomBytes } from '../ids.ts';
 import { insertPortalLink, portalLinkByHash, touchPortalLink, type PortalLink } from './portal-link.sql.ts';
 
 const DAY_MS = 86_400_000;
+const USE_NOTED_EVERY_MS = 60_000;
 
 function hashOf(secret: string): Uint8Array {
   return createHash('sha256').update(secret).digest();
@@ -28,17 +29,35 @@ export async function createPortalLink(
   return { id, secret, expiresAt };
 }
 
+/** The link behind a secret, good or ended; null for a secret that is none. */
+export async function findPortalLink(db: Knex, secret: string): Promise<PortalLink | null> {
+  return portalLinkByHash(db, hashOf(secret));
+}
+
+/**
+ * A link that was found, if it is good now. Its use is noted at most once a minute: people open many pages, and each note is a write.
+ * @throws AppError not_found for an ended or expired link, with what to do
+ */
+export async function usePortalLink(db: Knex, link: PortalLink, now: string): Promise<PortalLink> {
+  if (link.revokedAt !== null) throw new AppError('not_found', 'This link was withdrawn. Ask us for a new one; nothing you typed is lost.');
+  if (link.expiresAt <= now) throw new AppError('not_found', 'This link has expired. Ask us for a new one; nothing you typed is lost.');
+  if (link.lastUsedAt === null || Date.parse(now) - Date.parse(link.lastUsedAt) >= USE_NOTED_EVERY_MS) await touchPortalLink(db, link.id, now);
+  return link;
+}
+
 /**
  * The link behind a secret, if it is good now; notes its use.
  * @throws AppError not_found for an unknown, ended or expired link, with what to do
  */
 export async function openPortalLink(db: Knex, secret: string, now: string): Promise<PortalLink> {
-  const link = await portalLinkByHash(db, hashOf(secret));
-  if (link === null) throw new AppError('not_found', 'This link is not known. Check that you copied all of it, or ask us for a new one.');
-  if (link.revokedAt !== null) throw new AppError('not_found', 'This link was withdrawn. Ask us for a new one; nothing you typed is lost.');
-  if (link.expiresAt <= now) throw new AppError('not_found', 'This link has expired. Ask us for a new one; nothing you typed is lost.');
-  await touchPortalLink(db, link.id, now);
-  return link;
+  const link = await findPortalLink(db, secret);
+  if (link === null) throw unknownLink();
+  return usePortalLink(db, link, now);
+}
+
+/** What is said to somebody whose secret is none. */
+export function unknownLink(): AppError {
+  return new AppError('not_found', 'This link is not known. Check that you copied all of it, or ask us for a new one.');
 }
 
 /** The principal that acts through a link. */

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { unknownRecord } from '../access/rights.ts';
 import type { CallContext } from '../access/types.ts';
-import { AppError, isAppError } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import type { ReadPath, Row } from '../expression/types.ts';
 import type { Fault } from '../fault.ts';
 import { isUuid } from '../ids.ts';
@@ -22,7 +22,7 @@ import { evalContext, makeRelated, preload, type PolicyLookup, type Related } fr
 import { formatNumber, takeNumbers } from './sequences.sql.ts';
 import { changeOf, sideRowsOf } from './side.ts';
 import { writeSideRows } from './side-rows.sql.ts';
-import { lookForChildren } from './trash.ts';
+import { followChildren, lookForChildren } from './trash.ts';
 import type { RecordHook, WriteItem, WriteOptions, WriteOutcome } from './types.ts';
 import { takenKeys } from './uniques.sql.ts';
 import { insertRecords, updateRecords } from './write.sql.ts';
@@ -257,15 +257,7 @@ export async function writeBatch(machinery: Machinery, batch: Batch): Promise<vo
   machinery.faults('record.after_write');
   await writeSideRows(tx, context, plan.object, batch.actor, sideRowsOf(batch, entries));
   machinery.faults('record.after_history');
-  for (const { object, items } of followUps) {
-    const { events } = batch;
-    try {
-      await machinery.write(tx, context, object, items, { mode: 'atomic', asSystem: true, events });
-    } catch (error) {
-      if (!isAppError(error, 'validation_failed')) throw error;
-      throw new AppError('conflict_reference', `Another record that points here cannot lose its reference: ${error.message}`, { cause: error });
-    }
-  }
+  await followChildren(machinery.write, batch, followUps);
   const hooks = machinery.hooks.filter((hook) => hook.object === '*' || hook.object === plan.object.name);
   const changes = hooks.length === 0 ? [] : entries.map((entry) => changeOf(batch, entry));
   for (const hook of hooks) await hook.afterWrite?.(tx, context, changes);

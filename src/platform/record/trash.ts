@@ -1,12 +1,19 @@
-import { AppError } from '../errors.ts';
+import type { Knex } from 'knex';
+import type { CallContext } from '../access/types.ts';
+import { AppError, isAppError } from '../errors.ts';
+import type { FieldModel, ObjectModel } from '../model/types.ts';
 import { fail, pending, txOf, type Batch, type Entry } from './batch.ts';
 import { pointingAt, type Pointing } from './references.sql.ts';
-import type { WriteItem } from './types.ts';
+import { keepTrashRelations, liveRecords, type TrashRelation } from './trash-relations.sql.ts';
+import type { WriteItem, WriteOptions, WriteOutcome } from './types.ts';
 
 /** Writes that follow from trashing: children that are trashed too, or lose their reference. */
 export interface FollowUp {
-  readonly object: string;
-  readonly items: readonly WriteItem[];
+  readonly object: ObjectModel;
+  /** The reference that is cleared; null when the children go to the trash. */
+  readonly cleared: FieldModel | null;
+  /** Child's id -> id of the record that it points at. */
+  readonly targets: ReadonlyMap<string, string>;
 }
 
 /**
@@ -40,10 +47,41 @@ function refuseRestricted(batch: Batch, entry: Entry, pointing: readonly Pointin
 }
 
 function followUp({ inbound, byTarget }: Pointing, entries: readonly Entry[], leaving: ReadonlySet<string>): readonly FollowUp[] {
-  const ids = [...new Set(entries.flatMap((entry) => byTarget.get(entry.id) ?? []))].filter((id) => !leaving.has(id));
-  if (ids.length === 0 || inbound.onDelete === 'restrict') return [];
-  const items = ids.map((id): WriteItem =>
-    inbound.onDelete === 'cascade' ? { kind: 'delete', id } : { kind: 'update', id, values: { [inbound.field.name]: null } },
-  );
-  return [{ object: inbound.object.name, items }];
+  if (inbound.onDelete === 'restrict') return [];
+  const targets = new Map(entries.flatMap((entry) => (byTarget.get(entry.id) ?? []).filter((id) => !leaving.has(id)).map((id) => [id, entry.id] as const)));
+  return targets.size === 0 ? [] : [{ object: inbound.object, cleared: inbound.onDelete === 'cascade' ? null : inbound.field, targets }];
+}
+
+type WriteBatch = (
+  tx: Knex.Transaction,
+  context: CallContext,
+  object: string,
+  items: readonly WriteItem[],
+  options: WriteOptions,
+) => Promise<readonly WriteOutcome[]>;
+
+/** Carries out what follows from trashing, and keeps what it did, so that a restore can take it back. */
+export async function followChildren(write: WriteBatch, batch: Batch, followUps: readonly FollowUp[]): Promise<void> {
+  const tx = txOf(batch);
+  // What goes to the trash goes first: it loses no references. What went with another child is not written again.
+  for (const { object, cleared, targets } of [...followUps].sort((left, right) => Number(left.cleared !== null) - Number(right.cleared !== null))) {
+    const ids = [...(await liveRecords(tx, object, [...targets.keys()]))];
+    const items = ids.map((id): WriteItem => (cleared === null ? { kind: 'delete', id } : { kind: 'update', id, values: { [cleared.name]: null } }));
+    try {
+      const outcomes = await write(tx, batch.context, object.name, items, { mode: 'atomic', asSystem: true, events: batch.events });
+      await keepTrashRelations(tx, relationsOf(batch, { object, cleared, targets }, outcomes));
+    } catch (error) {
+      if (!isAppError(error, 'validation_failed')) throw error;
+      throw new AppError('conflict_reference', `Another record that points here cannot lose its reference: ${error.message}`, { cause: error });
+    }
+  }
+}
+
+function relationsOf(batch: Batch, { object, cleared, targets }: FollowUp, outcomes: readonly WriteOutcome[]): readonly TrashRelation[] {
+  const versions = new Map(batch.entries.map((entry) => [entry.id, Number(entry.after['version'])]));
+  return outcomes.flatMap((outcome) => {
+    if (!outcome.ok) return [];
+    const rootId = targets.get(outcome.id) ?? '';
+    return [{ rootId, rootVersion: versions.get(rootId) ?? 0, object: object.name, id: outcome.id, version: outcome.version, fieldId: cleared?.id ?? null }];
+  });
 }

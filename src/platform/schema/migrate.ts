@@ -6,6 +6,7 @@ import * as importJobs from '../../../migrations/0002-import-jobs.ts';
 import * as schemaChange from '../../../migrations/0003-schema-change.ts';
 import * as searchTrigrams from '../../../migrations/0004-search-trigrams.ts';
 import * as eventMembers from '../../../migrations/0005-event-members.ts';
+import * as trashRelations from '../../../migrations/0006-trash-relations.ts';
 import { SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { ident, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
@@ -22,6 +23,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0003-schema-change', up: schemaChange.up },
   { name: '0004-search-trigrams', up: searchTrigrams.up },
   { name: '0005-event-members', up: eventMembers.up },
+  { name: '0006-trash-relations', up: trashRelations.up },
 ];
 
 const OLDEST_SERVER = 150_000;

@@ -34,6 +34,10 @@ const LIST = `select ${quoted(LISTED, 't')} from bench.provider t
   where t.deleted_at is null and t.type = $1 and t."practiceState" = $2 and t."nextVisitDueOn" is not null order by t."nextVisitDueOn", t.id limit 50`;
 const VISITS = `select ${quoted(LISTED_VISITS, 'v')}, ${quoted(PROVIDER, 'p', 'p$')}, ${COUNTY('p')} as p$county from bench.visit v left join bench.provider p on p.id = v.provider and p.deleted_at is null
   where v.deleted_at is null and v.channel = $1 and v.purpose = $2 and v."dueOn" is not null order by v."dueOn", v.id limit 50`;
+const COUNT = `select count(*)::int as count from bench.provider t where t.deleted_at is null and t.type = $1 and t."practiceState" = $2`;
+const GROUPS = `select t.type, t."practiceState", count(*)::int as count, max(t."nextVisitDueOn") as last from bench.provider t
+  where t.deleted_at is null group by t.type, t."practiceState" order by t.type, t."practiceState"`;
+const SEARCH = `select id, name from bench.provider_name where keys like $1 limit 20`;
 const INSERTED = PROVIDER.filter((column) => !['version', 'deleted_at'].includes(column));
 const INSERT = `insert into bench.provider (${INSERTED.map((column) => `"${column}"`).join(', ')})
   values (${INSERTED.map((_, index) => `$${String(index + 1)}`).join(', ')}) returning ${PROVIDER.map((column) => `"${column}"`).join(', ')}`;
@@ -63,6 +67,18 @@ await serve(async () => {
   app.get('/visits', async (request, response) => {
     const { rows } = await pool.query<Record<string, unknown>>({ name: 'visits', text: VISITS, values: [request.query['channel'], request.query['purpose']] });
     response.json({ data: rows.map(withProvider) });
+  });
+  app.get('/count', async (request, response) => {
+    const { rows } = await pool.query({ name: 'count', text: COUNT, values: [request.query['type'], request.query['state']] });
+    response.json({ data: rows });
+  });
+  app.get('/groups', async (_, response) => {
+    const { rows } = await pool.query({ name: 'groups', text: GROUPS });
+    response.json({ data: rows });
+  });
+  app.get('/search', async (request, response) => {
+    const { rows } = await pool.query({ name: 'search', text: SEARCH, values: [`%${String(request.query['q'])}%`] });
+    response.json({ data: rows });
   });
   for (const [path, insert, update] of [
     ['/providers', INSERT, UPDATE],

@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { rows, sql, ident } from '../../src/platform/sql.ts';
 import { startServer, type ServerProcess } from './child.ts';
 import { providerValues, records, visitValues, writeCsv } from './data.ts';
-import { exportNewRows, openBenchDatabase, SCHEMA, settingsOf, vacuum, type BenchDatabase } from './database.ts';
+import { exportNewRows, fillNames, openBenchDatabase, SCHEMA, settingsOf, vacuum, type BenchDatabase } from './database.ts';
 import { measure, median, medianOf, type HttpRequest, type Measured } from './load.ts';
 import { HELP, readOptions, type Options } from './options.ts';
 import { printTable, type Row } from './report.ts';
@@ -61,6 +61,7 @@ async function fill(database: BenchDatabase, servers: Servers, options: Options)
   const copied = join(database.directory, 'visits.copy');
   await exportNewRows(database, 'Visit', copied);
   await servers.limit.importFile('Visit', copied);
+  await fillNames(database);
   const ours = median(rates.ours);
   const limit = median(rates.limit);
   const more = { unit: 'rows/s', cpuMs: median(rates.cpu), limitCpuMs: median(rates.limitCpu), peakMb };
@@ -81,19 +82,23 @@ async function compare(servers: Servers, work: Work, ours: readonly HttpRequest[
 }
 
 async function keysOf(server: ServerProcess, request: HttpRequest | undefined): Promise<string> {
-  const response = await fetch(`${server.url}${request?.path ?? ''}`, { headers: { authorization: String(request?.headers?.['authorization'] ?? '') } });
+  const headers = { authorization: String(request?.headers?.['authorization'] ?? ''), 'content-type': 'application/json' };
+  const body = request?.body === undefined ? {} : { body: String(request.body) };
+  const response = await fetch(`${server.url}${request?.path ?? ''}`, { method: request?.method ?? 'GET', headers, ...body });
   if (!response.ok) throw new Error(`${String(request?.path)} answers ${String(response.status)}: ${await response.text()}`);
-  const body: unknown = await response.json();
-  const data: unknown = typeof body === 'object' && body !== null && 'data' in body ? body.data : null;
+  const answer: unknown = await response.json();
+  const data: unknown = typeof answer === 'object' && answer !== null && 'data' in answer ? answer.data : null;
   const list: readonly unknown[] = Array.isArray(data) ? data : [data];
-  return list.map(keyOf).join(',');
+  return list.map(keyOf).sort().join(',');
 }
 
-/** NPI or number: records that a run before this one wrote have other ids on either side. */
+/** NPI, number, count or name: records that a run before this one wrote have other ids on either side. */
 function keyOf(entry: unknown): string {
   if (typeof entry !== 'object' || entry === null) return '?';
   if ('npi' in entry) return String(entry.npi);
-  return 'number' in entry ? String(entry.number) : '?';
+  if ('number' in entry) return String(entry.number);
+  if ('count' in entry) return String(entry.count);
+  return 'name' in entry ? String(entry.name) : '?';
 }
 
 /** Enough requests for the compiler of the JavaScript engine to have done its work. */
@@ -104,14 +109,15 @@ function warmUp(work: Work, requests: readonly HttpRequest[]): readonly HttpRequ
 
 async function runWork(database: BenchDatabase, servers: Servers, work: Work, options: Options): Promise<readonly Row[]> {
   const sides: readonly Side[] = ['ours', ...work.limits];
-  const serverOf = (side: Side): ServerProcess => (side === 'ours' ? servers.ours : servers.limit);
-  if (!work.once) await compare(servers, work, await work.requests(database, 'ours'), await work.requests(database, 'limit'));
-  for (const side of sides) await measure(serverOf(side), warmUp(work, await work.requests(database, side)), options.seconds, true);
+  const serverOf = (side: Side): ServerProcess => (side === 'ours' || side === 'first' ? servers.ours : servers.limit);
+  const requestsOf = (side: Side): Promise<readonly HttpRequest[]> => work.requests(database, side, serverOf(side).url);
+  if (!work.once && work.limits.includes('limit')) await compare(servers, work, await requestsOf('ours'), await requestsOf('limit'));
+  for (const side of sides) await measure(serverOf(side), warmUp(work, await requestsOf(side)), options.seconds, true);
   const measured = new Map<Side, Measured[]>(sides.map((side) => [side, []]));
   for (let round = 0; round < options.rounds; round += 1) {
     const turn = round % sides.length;
     for (const side of [...sides.slice(turn), ...sides.slice(0, turn)]) {
-      const requests = await work.requests(database, side);
+      const requests = await requestsOf(side);
       await vacuum(database);
       const one = await measure(serverOf(side), requests, options.seconds, work.once);
       measured.get(side)?.push(one);
@@ -123,7 +129,7 @@ async function runWork(database: BenchDatabase, servers: Servers, work: Work, op
     const limit = medianOf(measured.get(side) ?? []);
     return {
       work: work.name,
-      against: side === 'logged' ? 'route with history and event' : 'bare route',
+      against: AGAINST[side],
       records: options.records,
       ours: ours.perSecond,
       limit: limit.perSecond,
@@ -139,6 +145,8 @@ async function runWork(database: BenchDatabase, servers: Servers, work: Work, op
     };
   });
 }
+
+const AGAINST = { limit: 'bare route', logged: 'route with history and event', first: 'its own first page' } as const;
 
 /** Runs the benchmark as the command line says. */
 export async function main(args: readonly string[]): Promise<void> {

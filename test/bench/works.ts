@@ -3,26 +3,56 @@ import { providerValues } from './data.ts';
 import { SCHEMA, type BenchDatabase } from './database.ts';
 import type { HttpRequest } from './load.ts';
 
-export type Side = 'ours' | 'limit' | 'logged';
+/** `first` is the product again, asked for the first page of what `ours` asks for. */
+export type Side = 'ours' | 'limit' | 'logged' | 'first';
 
 /** One thing that is measured: the same requests, sent to the product and to the hand-written server. */
 export interface Work {
   readonly name: string;
-  /** What it is compared with: the bare route, or one that writes history and an event too. */
-  readonly limits: readonly ('limit' | 'logged')[];
+  /** What it is compared with: the bare route, one that writes history and an event too, or the product's own first page. */
+  readonly limits: readonly Exclude<Side, 'ours'>[];
   /** Each request may be sent once only: it writes. */
   readonly once: boolean;
-  readonly requests: (database: BenchDatabase, side: Side) => Promise<readonly HttpRequest[]>;
+  readonly requests: (database: BenchDatabase, side: Side, url: string) => Promise<readonly HttpRequest[]>;
 }
 
 const WRITES_A_ROUND = 3_000;
 const LISTED = 'npi,name,type,specialty,practiceCity,practiceState,nextVisitDueOn,phone';
 const LISTED_VISITS = 'number,channel,purpose,dueOn,status,heldOn,nextVisitOn,provider';
 
+const TYPES = ['pcp', 'specialist', 'behavioral-health', 'ancillary', 'ltss'] as const;
+const STATES = ['MA', 'RI', 'CT', 'NH'] as const;
+const PAGE = 50;
+const FAR_PAGE = 1_000;
+
 const providerTable = (database: BenchDatabase, side: Side) => (side === 'ours' ? ident(SCHEMA, database.table('Provider')) : ident('bench', 'provider'));
 
+const isOurs = (side: Side): boolean => side === 'ours' || side === 'first';
+
+/** Walks to the page, in the largest steps there are; the last one when there are not so many. */
+async function cursorOfPage(database: BenchDatabase, url: string, path: string): Promise<string> {
+  let cursor: string | null = null;
+  for (let read = 0; read < (FAR_PAGE - 1) * PAGE;) {
+    const limit = Math.min(500, (FAR_PAGE - 1) * PAGE - read);
+    const more = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+    const answer = await fetch(`${url}${path}&limit=${String(limit)}${more}`, { headers: { authorization: `Bearer ${database.token}` } });
+    const next = nextOf(await answer.json());
+    if (next === null) break;
+    cursor = next;
+    read += limit;
+  }
+  if (cursor === null) throw new Error('There is one page only: ask for more records.');
+  return cursor;
+}
+
+/** The boundary for a page of the product. */
+function nextOf(body: unknown): string | null {
+  const page: unknown = typeof body === 'object' && body !== null && 'page' in body ? body.page : null;
+  return typeof page === 'object' && page !== null && 'next' in page && typeof page.next === 'string' ? page.next : null;
+}
+
 function get(database: BenchDatabase, side: Side, path: string): HttpRequest {
-  return { method: 'GET', path, headers: side === 'ours' ? { authorization: `Bearer ${database.token}` } : {} };
+  return { method: 'GET', path, headers: isOurs(side) ? { authorization: `Bearer ${database.token}` } : {} };
 }
 
 function combinations(first: readonly string[], second: readonly string[]): readonly (readonly [string, string])[] {
@@ -46,7 +76,7 @@ export const WORKS: readonly Work[] = [
     limits: ['limit'],
     once: false,
     requests: (database, side) => {
-      const pairs = combinations(['pcp', 'specialist', 'behavioral-health', 'ancillary', 'ltss'], ['MA', 'RI', 'CT', 'NH']);
+      const pairs = combinations(TYPES, STATES);
       return Promise.resolve(
         pairs.map(([type, state]) => {
           const filter = `type == '${type}' && practiceState == '${state}'`;
@@ -69,6 +99,55 @@ export const WORKS: readonly Work[] = [
           return get(database, side, side === 'ours' ? ours : `/visits?${query({ channel, purpose })}`);
         }),
       );
+    },
+  },
+  {
+    name: 'page 1,000',
+    limits: ['first'],
+    once: false,
+    requests: async (database, side, url) => {
+      const path = `/api/v1/records/Provider?${query({ fields: LISTED, sort: 'nextVisitDueOn' })}`;
+      const cursor = side === 'first' ? '' : `&cursor=${encodeURIComponent(await cursorOfPage(database, url, path))}`;
+      return [get(database, side, `${path}${cursor}&limit=${String(PAGE)}`)];
+    },
+  },
+  {
+    name: 'count with a filter',
+    limits: ['limit'],
+    once: false,
+    requests: (database, side) =>
+      Promise.resolve(
+        combinations(TYPES, STATES).map(([type, state]) => {
+          if (side !== 'ours') return get(database, side, `/count?${query({ type, state })}`);
+          const body = { filter: `type == '${type}' && practiceState == '${state}'`, measures: [{ as: 'count', op: 'count' }] };
+          return write(database, side, 'POST', '/api/v1/records/Provider/aggregate', body);
+        }),
+      ),
+  },
+  {
+    name: 'aggregate in groups',
+    limits: ['limit'],
+    once: false,
+    requests: (database, side) => {
+      const measures = [
+        { as: 'count', op: 'count' },
+        { as: 'last', op: 'max', field: 'nextVisitDueOn' },
+      ];
+      const body = { groupBy: ['type', 'practiceState'], measures };
+      return Promise.resolve([side === 'ours' ? write(database, side, 'POST', '/api/v1/records/Provider/aggregate', body) : get(database, side, '/groups')]);
+    },
+  },
+  {
+    name: 'search of a rare term',
+    limits: ['limit'],
+    once: false,
+    requests: async (database, side) => {
+      // One record each: a family name and the number that stands in the name of one record only.
+      const found = await rows(database.db, sql`select name from bench.provider order by md5(id::text) limit 500`);
+      return found.map((row) => {
+        const q = String(row['name']).split(' ').slice(1).join(' ');
+        return get(database, side, side === 'ours' ? `/api/v1/search?${query({ q, objects: 'Provider' })}` : `/search?${query({ q: q.toLowerCase() })}`);
+      });
     },
   },
   {

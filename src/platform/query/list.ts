@@ -12,7 +12,19 @@ import { decodeCursor, encodeCursor, listHash } from './cursor.ts';
 import { addExpanded, addNames, fieldsToRead, planExpand, type Expansion } from './expand.ts';
 import { planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
-import { fillSlots, makeShape, planPage, readPage, runPrepared, SLOT, statementName, valueColumns, type FreshRecord, type PagePlan } from './page.ts';
+import {
+  fillSlots,
+  makeShape,
+  planPage,
+  positionOf,
+  readPage,
+  runPrepared,
+  SLOT,
+  statementName,
+  valueColumns,
+  type FreshRecord,
+  type PagePlan,
+} from './page.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { planSort, type SortKey } from './sort.ts';
 import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
@@ -70,7 +82,7 @@ export async function listRecords(db: Knex, ctx: CallContext, query: ReadQuery):
       shown.map((row) => row.record),
     );
     const meta = count === 'none' ? {} : await countRows(handle, openListed(ctx, query), conditions, count);
-    return { data, page: { next: found.length > limit && last !== undefined ? encodeCursor(hash, last.position) : null }, meta };
+    return { data, page: { next: found.length > limit && last !== undefined ? encodeCursor(hash, positionOf(page, last.row)) : null }, meta };
   };
   // A page and its count are of one moment.
   return count === 'none' || isTransaction(db) ? work(db) : db.transaction(work, { isolationLevel: 'repeatable read', readOnly: true });

@@ -70,7 +70,8 @@ function hasObjectColumn(field: FieldModel): boolean {
 
 export interface PageRow {
   readonly record: FreshRecord;
-  readonly position: Position;
+  /** The columns as the driver gave them; `positionOf` reads the place in the order from them. */
+  readonly row: readonly unknown[];
 }
 
 /** Stands for a value that is known only when the statement is sent. */
@@ -79,7 +80,8 @@ export const SLOT: unique symbol = Symbol('slot');
 /** The statements of a page, a stretch of the order each; the limit is still open (`SLOT`). */
 export interface PagePlan {
   readonly fields: readonly FieldModel[];
-  readonly keys: readonly SortKey[];
+  /** Where in a row each key of the order stands. */
+  readonly keysAt: readonly number[];
   readonly shape: (row: readonly unknown[]) => FreshRecord;
   readonly segments: readonly { readonly statement: ReadyStatement; readonly values: readonly unknown[] }[];
 }
@@ -97,17 +99,16 @@ export function planPage(
     const { text, values } = pageSql(source, fields, keys, [...conditions, ...segment.where], segment.orderBy, SLOT);
     return { statement: ready(text), values };
   });
-  return { fields, keys, shape, segments };
+  return { fields, keysAt: keyColumns(fields, keys), shape, segments };
 }
 
 /** Up to `limit` rows in order. */
 export async function readPage(db: Knex, plan: PagePlan, limit: number): Promise<readonly PageRow[]> {
   const found: PageRow[] = [];
-  const keysAt = countColumns(plan.fields);
   for (const { statement, values } of plan.segments) {
     if (found.length >= limit) break;
     for (const row of await rowArrays(db, statement, fillSlots(values, limit - found.length))) {
-      found.push({ record: plan.shape(row), position: positionOf(plan.keys, row, keysAt) });
+      found.push({ record: plan.shape(row), row });
     }
   }
   return found;
@@ -127,15 +128,29 @@ export function pageSql(
   orderBy: Sql,
   limit: number | typeof SLOT,
 ): Sql {
-  const positions = joinSql(keys.map((key, index) => sql`${key.value}::text as ${ident(`k${index}`)}`));
+  const added = keys.filter((key) => shownAt(fields, key) === null);
+  const positions = added.map((key, index) => sql`, ${key.value}::text as ${ident(`k${index}`)}`);
   const order = orderBy.text === '' ? keyword('') : sql` order by ${orderBy}`;
-  return sql`select ${valueColumns(source, fields)}, ${positions} from ${source.from}${whereSql(source, conditions)}${order} limit ${limit}`;
+  return sql`select ${valueColumns(source, fields)}${joinSql(positions, '')} from ${source.from}${whereSql(source, conditions)}${order} limit ${limit}`;
 }
 
-function positionOf(keys: readonly SortKey[], row: readonly unknown[], from: number): Position {
-  return keys.map((_, index) => {
-    const value = row[from + index];
-    return typeof value === 'string' ? value : null;
+/** The column of a field that is shown and whose value the driver gives as the database's own text (or a whole number). */
+function shownAt(fields: readonly FieldModel[], key: SortKey): number | null {
+  const index = key.isValue ? fields.findIndex((field) => field.id === key.fieldId) : -1;
+  return index < 0 ? null : countColumns(fields.slice(0, index));
+}
+
+/** Keys that are not shown come after the fields, in their order. */
+function keyColumns(fields: readonly FieldModel[], keys: readonly SortKey[]): readonly number[] {
+  let next = countColumns(fields);
+  return keys.map((key) => shownAt(fields, key) ?? next++);
+}
+
+/** The place of a row in the order of its page. */
+export function positionOf(plan: PagePlan, row: readonly unknown[]): Position {
+  return plan.keysAt.map((at) => {
+    const value = row[at];
+    return value === null || value === undefined ? null : String(value);
   });
 }
 

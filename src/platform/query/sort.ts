@@ -7,6 +7,8 @@ import { bound, castOf } from './values.ts';
 /** One key of an order. Nulls come last both ways. */
 export interface SortKey {
   readonly fieldId: string;
+  /** The key is the field's own value, so that a page which shows the field need not select it again. */
+  readonly isValue: boolean;
   readonly isDescending: boolean;
   readonly value: Sql;
   readonly cast: string;
@@ -50,6 +52,7 @@ function sortKey(source: Source, field: FieldModel, isDescending: boolean, param
   }
   return {
     fieldId: field.id,
+    isValue: field.sortColumn === null && field.formula === null && cast !== 'boolean',
     isDescending,
     value: field.sortColumn === null ? fieldSql(source, field) : ident(source.alias, field.sortColumn),
     cast: field.sortColumn === null ? cast : 'text',

@@ -3,9 +3,11 @@ import type { CallContext } from '../access/types.ts';
 import { divideSql } from '../expression/functions/number.sql.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel } from '../model/types.ts';
-import { EMPTY, ident, joinSql, keyword, rows, sql, type Sql } from '../sql.ts';
+import { EMPTY, ident, joinSql, keyword, ready, rowArrays, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
+import { fillSlots, SLOT } from './page.ts';
+import { makePlanCache } from './plan-cache.ts';
 import { fieldSql, openSource, readableField, whereSql, type Source } from './source.ts';
 import type { AggregateQuery } from './types.ts';
 import { castOf } from './values.ts';
@@ -31,23 +33,40 @@ interface Column {
   readonly shape: (stored: unknown) => unknown;
 }
 
+interface AggregatePlan {
+  readonly columns: readonly Column[];
+  readonly statement: ReadyStatement;
+  readonly values: readonly unknown[];
+}
+
+const plans = makePlanCache<AggregatePlan>();
+
 /**
  * Counts and sums over the records that the caller may read.
  * @throws AppError not_found for an object, invalid_query for any part of the query that cannot be understood
  */
 export async function aggregateRecords(db: Knex, ctx: CallContext, query: AggregateQuery): Promise<AggregateResult> {
+  const { object, filter, search, groupBy, measures } = query;
+  const limit = planLimit(query.limit);
+  const { columns, statement, values } = plans(ctx, JSON.stringify([object, filter, search, groupBy, measures]), (planning) =>
+    planAggregate(planning, query),
+  );
+  const found = await rowArrays(db, statement, fillSlots(values, limit + 1));
+  const data = found.slice(0, limit).map((row) => Object.fromEntries(columns.map((column, index) => [column.name, column.shape(row[index])])));
+  return { data, more: found.length > limit };
+}
+
+function planAggregate(ctx: CallContext, query: AggregateQuery): AggregatePlan {
   const source = openSource(ctx, query.object);
   const groups = planGroups(source, query.groupBy ?? []);
   const measures = planMeasures(source, query.measures, new Set(groups.map((group) => group.name)));
   const conditions = planFilter(source, query);
-  const limit = planLimit(query.limit);
   const columns = [...groups, ...measures];
   const selected = joinSql(columns.map((column, index) => sql`${column.value} as ${ident(`c${index}`)}`));
   const positions = keyword(groups.map((_, index) => String(index + 1)).join(', '));
   const grouping = groups.length === 0 ? EMPTY : sql` group by ${positions} order by ${positions}`;
-  const found = await rows(db, sql`select ${selected} from ${source.from}${whereSql(source, conditions)}${grouping} limit ${limit + 1}`);
-  const data = found.slice(0, limit).map((row) => Object.fromEntries(columns.map((column, index) => [column.name, column.shape(row[`c${index}`])])));
-  return { data, more: found.length > limit };
+  const { text, values } = sql`select ${selected} from ${source.from}${whereSql(source, conditions)}${grouping} limit ${SLOT}`;
+  return { columns, statement: ready(text), values };
 }
 
 function planGroups(source: Source, names: readonly string[]): readonly Column[] {

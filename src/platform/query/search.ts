@@ -4,12 +4,12 @@ import { openSearchFields } from '../access/search-fields.ts';
 import { isMasked, SEARCH_COLUMN } from '../access/secure.sql.ts';
 import type { CallContext } from '../access/types.ts';
 import type { FieldModel } from '../model/types.ts';
-import { EMPTY, ident, joinSql, rows, sql, type Sql } from '../sql.ts';
+import { EMPTY, ident, joinSql, ready, rowArrays, sql, type Sql } from '../sql.ts';
 import { displayName } from './display-name.ts';
 import { escapeLike, matchSql, similarSql } from './filter.ts';
 import { invalidQuery, unknownName } from './invalid-query.ts';
 import { readableNameFields, referenceNames, withKeys } from './names.ts';
-import { makeNamedShape, valueColumns } from './page.ts';
+import { makeShape, valueColumns } from './page.ts';
 import { OPEN_CLASS, searchText } from './search-key.ts';
 import { fieldSql, openSource, whereSql, type Source } from './source.ts';
 import type { RecordData, SearchHit } from './types.ts';
@@ -65,8 +65,8 @@ function identifiersOf(source: Source): readonly FieldModel[] {
 
 async function hitsOf(db: Knex, sources: readonly Source[], text: string, limit: number, match: Match): Promise<readonly SearchHit[]> {
   const branches = sources.map((source) => sql`(${candidatesSql(source, match(source, text), limit)})`);
-  const found = await rows(db, sql`select object, id from (${joinSql(branches, ' union all ')}) as c order by rank, object, id limit ${limit}`);
-  const hits = found.map((row) => ({ object: String(row['object']), id: String(row['id']) }));
+  const { text: all, values } = sql`select object, id from (${joinSql(branches, ' union all ')}) as c order by rank, object, id limit ${limit}`;
+  const hits = (await rowArrays(db, ready(all), values)).map(([object, id]) => ({ object: String(object), id: String(id) }));
   const details = new Map<string, SearchHit>();
   for (const source of sources) {
     const ids = hits.filter((hit) => hit.object === source.object.name).map((hit) => hit.id);
@@ -104,11 +104,9 @@ function candidatesSql(source: Source, { where, rank }: ReturnType<Match>, limit
 async function describeHits(db: Knex, source: Source, ids: readonly string[], text: string): Promise<readonly SearchHit[]> {
   const searched = openSearchFields(source.object).flatMap((name) => source.object.fields.get(name) ?? []);
   const fields = withKeys(source.object, [...readableNameFields(source), ...searched]);
-  const found = await rows(
-    db,
-    sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${ids}::uuid[])`])}`,
-  );
-  const records = found.map(makeNamedShape(fields));
+  const { text: statement, values } =
+    sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${ids}::uuid[])`])}`;
+  const records = (await rowArrays(db, ready(statement), values)).map(makeShape(fields));
   const names = await referenceNames(db, source.ctx, source.object, records);
   return records.map((record) => ({
     object: source.object.name,

@@ -48,9 +48,7 @@ const plans = makePlanCache<AggregatePlan>();
 export async function aggregateRecords(db: Knex, ctx: CallContext, query: AggregateQuery): Promise<AggregateResult> {
   const { object, filter, search, groupBy, measures } = query;
   const limit = planLimit(query.limit);
-  const { columns, statement, values } = plans(ctx, JSON.stringify([object, filter, search, groupBy, measures]), (planning) =>
-    planAggregate(planning, query),
-  );
+  const { columns, statement, values } = plans(ctx, JSON.stringify([object, filter, search, groupBy, measures]), (planning) => planAggregate(planning, query));
   const found = await rowArrays(db, statement, fillSlots(values, limit + 1));
   const data = found.slice(0, limit).map((row) => Object.fromEntries(columns.map((column, index) => [column.name, column.shape(row[index])])));
   return { data, more: found.length > limit };

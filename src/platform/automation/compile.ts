@@ -9,6 +9,7 @@ import type { MatchingRecords, RuleFile, RuleStep, RuleTrigger } from '../metada
 import type { Model, ObjectModel } from '../model/types.ts';
 import type { Compiled, CompiledRule, CompiledStep, Matching } from './types.ts';
 import { cronComplaint } from './occurrences.ts';
+import { checkStepKeys, stepKeys } from './step-keys.ts';
 
 export interface RuleSet {
   /** Enabled rules, by id. */
@@ -49,6 +50,7 @@ export function checkRules(model: Model): readonly ErrorDetail[] {
   for (const file of model.rules.values()) {
     try {
       compileRule(model, file);
+      errors.push(...checkStepKeys(file));
     } catch (error) {
       if (!isAppError(error)) throw error;
       const place = error.errors[0]?.pointer ?? '';
@@ -82,9 +84,10 @@ function compileRule(model: Model, file: RuleFile): CompiledRule {
   const when = file.when === undefined ? null : compileAt(model, file, '/when', file.when, object, variables);
   if (when !== null) requireBoolean(file, '/when', when);
   const created: Record<string, ExprType> = {};
+  const keys = stepKeys(file.do);
   const steps = file.do.map((step, index) => {
     const known = Object.keys(created).length === 0 ? variables : { ...variables, created: { kind: 'struct' as const, members: { ...created } } };
-    const made = compileStep(model, file, object, step, index, known);
+    const made = { ...compileStep(model, file, object, step, index, known), keys: keys[index]?.keys ?? [] };
     if (step.step === 'create') created[step.object] = { kind: 'uuid' };
     return made;
   });
@@ -138,7 +141,7 @@ function compileStep(
   step: RuleStep,
   index: number,
   known: Readonly<Record<string, ExprType>>,
-): CompiledStep {
+): Omit<CompiledStep, 'keys'> {
   const at = `/do/${String(index)}`;
   const repeat = step.step === 'create' || step.step === 'update' || step.step === 'transition' ? step.forEach : undefined;
   const forEach = repeat === undefined ? null : compileForEach(model, file, object, repeat, `${at}/forEach`, known);

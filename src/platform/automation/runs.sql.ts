@@ -141,13 +141,14 @@ export async function listRuns(db: Knex, query: RunQuery): Promise<readonly Rule
   return found.map(readRun);
 }
 
-/** Remembers that a step was done; false when it had been before. */
-export async function markOnce(tx: Knex.Transaction, key: string, recordId: string | null, now: Instant): Promise<boolean> {
+/** Remembers under each of the keys that a step was done; false when it had been before, under any of them. */
+export async function markOnce(tx: Knex.Transaction, keys: readonly string[], recordId: string | null, now: Instant): Promise<boolean> {
   const touched = await run(
     tx,
-    sql`insert into ${platformTable(tx, 'step_once')} (key, record_id, at) values (${key}, ${recordId}::uuid, ${now}::timestamptz) on conflict do nothing`,
+    sql`insert into ${platformTable(tx, 'step_once')} (key, record_id, at)
+        select key, ${recordId}::uuid, ${now}::timestamptz from unnest(${[...keys]}::text[]) as k (key) on conflict do nothing`,
   );
-  return touched === 1;
+  return touched === keys.length;
 }
 
 /** Before-image of a logged event; null when it has none. */

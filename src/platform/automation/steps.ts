@@ -138,7 +138,12 @@ async function createForMatching(stage: Stage, step: CompiledStep, matching: Mat
     await refresh(stage);
   }
   const reason = `${String(made)} made${known === 0 ? '' : `, ${String(known)} left out that exist already`}.`;
-  stage.trace.push({ step: step.index, kind: step.file.step, outcome: made > 0 ? 'done' : 'skipped', object, reason });
+  stage.trace.push({ ...placeOf(step), outcome: made > 0 ? 'done' : 'skipped', object, reason });
+}
+
+function placeOf(step: CompiledStep): Pick<StepTrace, 'step' | 'name' | 'kind'> {
+  const { name, step: kind } = step.file;
+  return { step: step.index, ...(name === undefined ? {} : { name }), kind };
 }
 
 function variablesOf(stage: Stage, each: Each | null): Readonly<Record<string, unknown>> {
@@ -150,15 +155,15 @@ function variablesOf(stage: Stage, each: Each | null): Readonly<Record<string, u
 async function doStep(stage: Stage, step: CompiledStep, each: Each | null): Promise<void> {
   const evaluate = (expression: Compiled): Promise<unknown> => stage.evaluator.evaluate(expression, stage.record?.row ?? null, variablesOf(stage, each));
   const note = (entry: Omit<StepTrace, 'step' | 'kind'>): void => {
-    stage.trace.push({ step: step.index, kind: step.file.step, ...entry });
+    stage.trace.push({ ...placeOf(step), ...entry });
   };
   if (step.when !== null && (await evaluate(step.when)) !== true)
     return note({ outcome: 'skipped', reason: `Its condition is not met: ${step.when.typed.text}` });
   if (step.once !== null) {
     const part = JSON.stringify(await evaluate(step.once));
     const item = each === null ? '' : `:${eachKey(each)}`;
-    const key = `${stage.rule.id}:${String(step.index)}:${stage.record?.id ?? ''}:${part}${item}`;
-    if (!(await markOnce(stage.tx, key, stage.record?.id ?? null, stage.context.now)))
+    const keys = step.keys.map((key) => `${stage.rule.id}:${key}:${stage.record?.id ?? ''}:${part}${item}`);
+    if (!(await markOnce(stage.tx, keys, stage.record?.id ?? null, stage.context.now)))
       return note({ outcome: 'skipped', reason: `It was done before for ${step.once.typed.text} = ${part}.` });
   }
   const file = step.file;

@@ -41,6 +41,8 @@ export interface Matching {
 
 export interface CompiledStep {
   readonly index: number;
+  /** Under what it is remembered when it is done once; the first is its own. */
+  readonly keys: readonly string[];
   readonly file: RuleStep;
   readonly when: Compiled | null;
   /** Values, inputs, recipient and so on, by name. */
@@ -70,6 +72,7 @@ export interface CompiledRule {
 /** What a run did, step by step; kept with the run for good. */
 export interface StepTrace {
   readonly step: number;
+  readonly name?: string;
   readonly kind: RuleStep['step'];
   /** `failed`: a mail to an address that is none; the run goes on without it. */
   readonly outcome: 'done' | 'skipped' | 'failed';

@@ -173,7 +173,15 @@ export interface MatchingRecords {
   readonly filter?: Expression;
 }
 
-export type RuleStep =
+/** What every step may have. A step that is done once is remembered by its id, else its name, else by what it makes. */
+interface StepNames {
+  readonly id?: string;
+  readonly name?: string;
+}
+
+export type RuleStep = StepNames & RuleAct;
+
+type RuleAct =
   | {
       readonly step: 'create';
       readonly object: string;

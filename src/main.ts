@@ -35,6 +35,7 @@ import { makeUnsubscribe } from './platform/mail/suppression.ts';
 import { loadMetadata } from './platform/metadata/load.ts';
 import { policyLookup } from './platform/policies/policies.ts';
 import { makeReader, type Reader } from './platform/query/reader.ts';
+import { makeDerivedValues, type DerivedValues } from './platform/record/derived.ts';
 import { makeRecordEngine } from './platform/record/engine.ts';
 import { makeTransitionStates } from './platform/record/transition-states.sql.ts';
 import type { RecordEngine } from './platform/record/types.ts';
@@ -66,6 +67,7 @@ export interface App {
   readonly signIn: SignIn;
   readonly files: FileStore;
   readonly automation: Automation;
+  readonly derived: DerivedValues;
   readonly worker: Worker;
   readonly importer: Importer;
   readonly inbound: InboundMail;
@@ -119,7 +121,8 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });
   const automation = makeAutomation({ currentModel, clock, random, engine, reader, mail, log, actions });
   const sendMail = async (handle: Knex): Promise<number> => Object.values(await sender.sendDue(handle)).reduce((sum, count) => sum + count, 0);
-  const worker = makeWorker({ db, clock, log, handlers: [...automation.handlers, { name: 'mail', run: sendMail }] });
+  const derived = makeDerivedValues({ context: () => systemContext({ kind: 'command', name: 'derived' }), log });
+  const worker = makeWorker({ db, clock, log, handlers: [...automation.handlers, ...derived.handlers, { name: 'mail', run: sendMail }] });
   const inbound = makeInboundMail({ db, engine, reader, queue: mail, log, context: (cause) => systemContext(cause) });
   const signIn = makeSignIn({ clock, random });
   const forms = makeForms({ engine, reader, files });
@@ -183,6 +186,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     signIn,
     files,
     automation,
+    derived,
     worker,
     importer: makeImporter({ engine }),
     inbound,

@@ -4,6 +4,7 @@ import { describeFailure } from '../platform/failure.ts';
 import { ACCOUNT_COMMANDS } from './commands/accounts.ts';
 import { AUTOMATION_COMMANDS } from './commands/automation.ts';
 import { CONTRACT_COMMANDS } from './commands/contract.ts';
+import { DERIVED_COMMANDS } from './commands/derived.ts';
 import { DEMO_COMMANDS } from './commands/demo.ts';
 import { MODEL_COMMANDS } from './commands/model.ts';
 import { RECORD_COMMANDS } from './commands/records.ts';
@@ -40,6 +41,7 @@ export const COMMANDS: readonly Command[] = [
   ...ACCOUNT_COMMANDS,
   ...RECORD_COMMANDS,
   ...AUTOMATION_COMMANDS,
+  ...DERIVED_COMMANDS,
   ...SANDBOX_COMMANDS,
   ...DEMO_COMMANDS,
   CONFIG,

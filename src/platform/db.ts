@@ -1,3 +1,5 @@
+import { randomInt } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import knexFactory, { type Knex } from 'knex';
 import pg from 'pg';
 
@@ -77,7 +79,7 @@ const RETRIED: readonly string[] = [SQLSTATE.serializationFailure, SQLSTATE.dead
 
 /**
  * Runs `work` in one transaction; joins when `db` already is one. Serialisation failures and deadlocks are tried
- * again, at most five times (quality.md, 4): `work` must have no effect outside the database.
+ * again, at most five times and after a moment of random length (quality.md, 4): `work` must have no effect outside the database.
  */
 export async function inTransaction<T>(db: Knex, work: (tx: Knex.Transaction) => Promise<T>): Promise<T> {
   if (isTransaction(db)) return work(db);
@@ -86,6 +88,8 @@ export async function inTransaction<T>(db: Knex, work: (tx: Knex.Transaction) =>
       return await db.transaction(work);
     } catch (error) {
       if (!isRetried(error) || attempt >= 5) throw error;
+      // Those that stood in each other's way must not do so again at once.
+      await delay(randomInt(1, 10) * 2 ** attempt);
     }
   }
 }

@@ -53,6 +53,13 @@ describe('the credenza command', () => {
     }
   });
 
+  it('compares roll-ups with what they are made of', async () => {
+    const answer = await credenza(['rollups', 'check', '--json']);
+    expect(answer.code).to.equal(0);
+    const found: unknown = JSON.parse(answer.out);
+    expect(Array.isArray(found) && found.every((entry: { drifted: number }) => entry.drifted === 0)).to.equal(true);
+  });
+
   it('says before it imports anything that the error file cannot be written', async () => {
     writeFileSync(join(directory, 'some.csv'), 'name,code,type,lineOfBusiness\nNorth,NORTH,hmo,commercial\n');
     const answer = await credenza(['import', 'Network', 'some.csv', '--errors', 'no-such-folder/errors.csv']);

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
-import { FIELD_TYPES } from '../model/field-types.ts';
+import { fieldType } from '../model/field-types.ts';
 import { joinSql, keyword, rows, sql } from '../sql.ts';
 import { fieldSql, openSource, readableField, whereSql } from './source.ts';
 
@@ -46,9 +46,7 @@ export async function matchesByKey(
   if (complete.length === 0) return new Map();
   const columns = joinSql(fields.map((field) => fieldSql(source, field)));
   const lists = joinSql(
-    fields.map(
-      (field, index) => sql`${complete.map((key) => FIELD_TYPES[field.kind].bind(key[index]))}::${keyword(FIELD_TYPES[field.kind].column?.cast ?? 'text')}[]`,
-    ),
+    fields.map((field, index) => sql`${complete.map((key) => fieldType(field).bind(key[index]))}::${keyword(fieldType(field).column?.cast ?? 'text')}[]`),
   );
   const values = joinSql(fields.map((field, index) => sql`${fieldSql(source, field)}::text as ${keyword(`k${String(index)}`)}`));
   const found = await rows(

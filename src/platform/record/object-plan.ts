@@ -33,6 +33,8 @@ export interface ObjectPlan {
   /** Stored fields that are the caller's or the metadata's, not the engine's own. */
   readonly userFields: readonly StoredField[];
   readonly defaults: readonly { readonly field: FieldModel; readonly evaluate: Evaluate }[];
+  /** Stored formulas in the order of their need. */
+  readonly formulas: readonly { readonly field: FieldModel; readonly evaluate: Evaluate }[];
   readonly defaultReads: readonly ReadPath[];
   readonly checks: readonly { readonly check: CheckModel; readonly evaluate: Evaluate; readonly ownFields: readonly string[] }[];
   readonly checkReads: readonly ReadPath[];
@@ -78,7 +80,8 @@ function makePlan(model: Model, object: ObjectModel): ObjectPlan {
     model,
     object,
     stored,
-    userFields: stored.filter(({ field }) => !field.system || field.name === 'ownerId'),
+    userFields: stored.filter(({ field }) => field.rollup === null && (!field.system || field.name === 'ownerId')),
+    formulas: storedFormulas(fields).map((field) => ({ field, evaluate: compile(field.formula) })),
     defaults: defaults.map(({ field, evaluate }) => ({ field, evaluate })),
     defaultReads: defaults.flatMap(({ expression }) => expression.reads),
     checks,
@@ -94,6 +97,22 @@ function makePlan(model: Model, object: ObjectModel): ObjectPlan {
       ...object.unique.map((names) => names.flatMap((name) => object.fields.get(name) ?? [])),
     ],
   };
+}
+
+type Formula = FieldModel & { readonly formula: TypedExpression };
+
+function storedFormulas(fields: readonly FieldModel[]): readonly Formula[] {
+  const all = fields.filter((field): field is Formula => field.formula !== null && field.column !== null);
+  const ordered: Formula[] = [];
+  // They cannot need each other in a circle: metadata that does is refused.
+  const add = (field: Formula): void => {
+    if (ordered.includes(field)) return;
+    const names = new Set(field.formula.reads.flatMap(({ steps }) => steps[0]?.field ?? []));
+    for (const other of all) if (other !== field && names.has(other.name)) add(other);
+    ordered.push(field);
+  };
+  all.forEach(add);
+  return ordered;
 }
 
 function planTransition(object: ObjectModel, transition: TransitionModel, compile: (expression: TypedExpression) => Evaluate): TransitionPlan {

@@ -19,6 +19,7 @@ import { applyDefaults, applyTransition, beginChange, beginCreate, beginTransiti
 import { checkFiles } from './files.sql.ts';
 import { checkReferences, lockGuardedParents, resolveBareIds } from './references.ts';
 import { evalContext, makeRelated, preload, type PolicyLookup, type Related } from './related.sql.ts';
+import { holdAbove, holdRollups, writeRollups } from './rollups.ts';
 import { formatNumber, takeNumbers } from './sequences.sql.ts';
 import { changeOf, sideRowsOf } from './side.ts';
 import { writeSideRows } from './side-rows.sql.ts';
@@ -77,6 +78,7 @@ export async function preparedBatch(machinery: Machinery, batch: Batch): Promise
   const related = makeRelated();
   const { rights } = batch;
   for (const entry of batch.entries) readIncoming(batch, entry);
+  await holdAbove(batch);
   await loadBefore(batch);
   if (rights !== null) {
     await preloadFor(batch, related, ruleReads(rights), (entry) => entry.before);
@@ -252,11 +254,13 @@ export async function writeBatch(machinery: Machinery, batch: Batch): Promise<vo
   const entries = pending(batch);
   if (entries.length === 0) return;
   machinery.faults('record.before_write');
+  const rollups = await holdRollups(batch);
   await numberRecords(batch);
   await writeRecords(batch, entries);
   machinery.faults('record.after_write');
   await writeSideRows(tx, context, plan.object, batch.actor, sideRowsOf(batch, entries));
   machinery.faults('record.after_history');
+  if (rollups !== null) await writeRollups(batch, rollups);
   await followChildren(machinery.write, batch, followUps);
   const hooks = machinery.hooks.filter((hook) => hook.object === '*' || hook.object === plan.object.name);
   const changes = hooks.length === 0 ? [] : entries.map((entry) => changeOf(batch, entry));

@@ -5,12 +5,14 @@ import { suggestion } from '../metadata/suggest.ts';
 import { alive, fail, find, hasFinding, type Batch, type Entry, type MutableImage } from './batch.ts';
 import { isSame, parseValue, rowOf, toInput } from './images.ts';
 import type { TransitionPlan } from './object-plan.ts';
+import { evalContext, makeRelated } from './related.sql.ts';
+import { emptyRollup } from './rollups.ts';
 
 /** The image of a new record as far as it is known without defaults: what was sent, who and when. */
 export function beginCreate(batch: Batch, entry: Entry): void {
   const { plan, context, actor } = batch;
   const image: MutableImage = {};
-  for (const { field } of plan.stored) image[field.name] = null;
+  for (const { field } of plan.stored) image[field.name] = emptyRollup(field);
   image['id'] = entry.id;
   image['version'] = 1;
   image['createdAt'] = context.now;
@@ -117,8 +119,18 @@ function isEmpty(value: unknown): boolean {
   return value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0);
 }
 
+/** The formulas that are stored, in the order of their need; they read nothing but the record. */
+function computeFormulas(batch: Batch): void {
+  const { formulas, object } = batch.plan;
+  if (formulas.length === 0) return;
+  const context = evalContext(batch.context, makeRelated(), undefined);
+  for (const entry of alive(batch))
+    for (const { field, evaluate } of formulas) entry.after[field.name] = parseValue(field, toInput(field, evaluate(rowOf(object, entry.after), context)));
+}
+
 /** Which fields differ now; an update that changes nothing writes nothing. */
 export function compareImages(batch: Batch): void {
+  computeFormulas(batch);
   for (const entry of alive(batch)) {
     const { before, after, item } = entry;
     entry.changed = batch.plan.userFields

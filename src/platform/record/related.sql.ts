@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
 import type { EvalContext, ReadPath, Row } from '../expression/types.ts';
+import { hotValue, isHot } from '../model/read-table.sql.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
 import { ident, joinSql, keyword, rows, schemaOf, sql } from '../sql.ts';
 import { imageOf, rowOf, storedFields, targetOf } from './images.ts';
@@ -136,9 +137,13 @@ async function loadManys(tx: Knex, object: ObjectModel, via: string, ids: readon
   for (const [id, related] of grouped) store.manys.set(manyKey(object.name, via, id), related);
 }
 
-/** The stored columns of an object, as `imageOf` takes them. */
+/** The stored columns of an object's table, which bears no other name in the statement, as `imageOf` takes them. */
 export function columnsOf(object: ObjectModel): ReturnType<typeof joinSql> {
-  return joinSql(storedFields(object).flatMap(({ columns }) => columns.map((column) => ident(column))));
+  return joinSql(
+    storedFields(object).flatMap(({ field, columns }) =>
+      isHot(field) ? [sql`${hotValue(field, ident(object.table))} as ${ident(columns[0] ?? '')}`] : columns.map((column) => ident(column)),
+    ),
+  );
 }
 
 /**

@@ -91,6 +91,7 @@ export const SETTINGS = [
     help: 'trace, debug, info, warn, error or silent.',
     check: (v: string) => (/^(trace|debug|info|warn|error|silent)$/.test(v) ? null : 'must be trace, debug, info, warn, error or silent'),
   },
+  { name: 'IMPORT_LIMIT_MB', fallback: '300', help: 'Largest file of an import by web, in megabytes.', check: isCount },
   { name: 'WORKER', fallback: 'true', help: 'Whether `start` also runs the worker and scheduler.', check: isFlag },
 ] as const satisfies readonly Setting[];
 
@@ -114,6 +115,7 @@ export interface Config {
   readonly planAddress: string;
   readonly planPhone: string;
   readonly logLevel: string;
+  readonly importLimitMb: number;
   readonly worker: boolean;
   /** Value and source of every setting, secrets masked: for `credenza config`. */
   readonly listing: readonly {
@@ -179,6 +181,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     planAddress: get('PLAN_ADDRESS'),
     planPhone: get('PLAN_PHONE'),
     logLevel: get('LOG_LEVEL'),
+    importLimitMb: Number(get('IMPORT_LIMIT_MB')),
     worker: get('WORKER') === 'true',
     listing: listing.map((entry) => ({ ...entry, value: secrets.has(entry.name) && entry.value !== '' ? '(set)' : entry.value })),
   };

@@ -22,9 +22,12 @@ import { makeFileStore } from './platform/files/store.ts';
 import type { FileStore } from './platform/files/types.ts';
 import { makeForms, type Forms } from './platform/forms/submissions.ts';
 import { makeSignIn, type SignIn } from './platform/identity/sign-in.ts';
+import { userById } from './platform/identity/identity.sql.ts';
 import { inviteFirstAdministrator } from './platform/identity/users.ts';
 import { inBlocks, uuidV7, type RandomBytes } from './platform/ids.ts';
 import { makeImporter, type Importer } from './platform/import/import.ts';
+import { makeImportJobs, type ImportJobs } from './platform/import/jobs.ts';
+import type { JobPrincipal } from './platform/import/types.ts';
 import { makeWorker, type Worker } from './platform/jobs/worker.ts';
 import { makeLog, type Log } from './platform/log.ts';
 import { makeInboundMail, type InboundMail } from './platform/mail/inbound.ts';
@@ -70,6 +73,7 @@ export interface App {
   readonly derived: DerivedValues;
   readonly worker: Worker;
   readonly importer: Importer;
+  readonly imports: ImportJobs;
   readonly inbound: InboundMail;
   readonly forms: Forms;
   readonly publicUrl: () => string;
@@ -121,8 +125,18 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });
   const automation = makeAutomation({ currentModel, clock, random, engine, reader, mail, log, actions });
   const sendMail = async (handle: Knex): Promise<number> => Object.values(await sender.sendDue(handle)).reduce((sum, count) => sum + count, 0);
+  /** An import acts for who began it, with the rights of that account now. */
+  const importContext = async (who: JobPrincipal, job: string): Promise<CallContext> => {
+    const cause: Cause = { kind: 'import', job };
+    if (who.kind === 'system') return contextFor({ kind: 'system', name: who.name }, cause);
+    const user = await userById(db, who.id);
+    if (user === null || user.status !== 'active') throw new AppError('forbidden', 'The account that this import acts for is not active.');
+    return contextFor({ kind: 'user', userId: user.id, permissionSets: user.permissionSets, email: user.email, name: user.name }, cause);
+  };
+  const imports = makeImportJobs({ engine, clock, log, contextFor: importContext, limitBytes: config.importLimitMb * 1_000_000 });
+  const importWork = { name: 'imports', run: (handle: Knex) => imports.run(handle) };
   const derived = makeDerivedValues({ context: () => systemContext({ kind: 'command', name: 'derived' }), log });
-  const worker = makeWorker({ db, clock, log, handlers: [...automation.handlers, ...derived.handlers, { name: 'mail', run: sendMail }] });
+  const worker = makeWorker({ db, clock, log, handlers: [...automation.handlers, ...derived.handlers, { name: 'mail', run: sendMail }, importWork] });
   const inbound = makeInboundMail({ db, engine, reader, queue: mail, log, context: (cause) => systemContext(cause) });
   const signIn = makeSignIn({ clock, random });
   const forms = makeForms({ engine, reader, files });
@@ -161,6 +175,8 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     currentModel,
     reader,
     engine,
+    imports,
+    worker,
     transitionStates: makeTransitionStates(policyLookup),
     signIn,
     files,
@@ -188,7 +204,8 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     automation,
     derived,
     worker,
-    importer: makeImporter({ engine }),
+    importer: makeImporter({ engine, clock, log }),
+    imports,
     inbound,
     forms,
     publicUrl: () => publicUrl,
@@ -221,6 +238,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     async stop() {
       if (server !== null) await close(server);
       await inbound.close();
+      await imports.close();
       await worker.stop();
       sender.close();
       documents.close();

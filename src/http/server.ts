@@ -7,6 +7,7 @@ import type { Clock } from '../platform/clock.ts';
 import { AppError } from '../platform/errors.ts';
 import type { FileStore } from '../platform/files/types.ts';
 import type { NewId } from '../platform/ids.ts';
+import type { ImportJobs } from '../platform/import/jobs.ts';
 import type { RandomBytes } from '../platform/ids.ts';
 import type { SignIn } from '../platform/identity/sign-in.ts';
 import type { Log } from '../platform/log.ts';
@@ -16,6 +17,7 @@ import type { TransitionStates } from '../platform/record/transition-states.sql.
 import type { RecordEngine } from '../platform/record/types.ts';
 import { bulkRoutes } from './api/bulk.ts';
 import { fileRoutes } from './api/files.ts';
+import { importRoutes } from './api/imports.ts';
 import { modelRoutes } from './api/model.ts';
 import { recordRoutes } from './api/records.ts';
 import { reportRoutes } from './api/reports.ts';
@@ -40,6 +42,9 @@ export interface HttpDeps {
   readonly transitionStates: TransitionStates;
   readonly signIn: SignIn;
   readonly files: FileStore;
+  readonly imports: ImportJobs;
+  /** Told that there is something to do; it looks at once when it runs in this process. */
+  readonly worker: { readonly poke: () => void };
   /** Address that links start with; known for certain only once the server listens. */
   readonly publicUrl: () => string;
   /** Proxies whose X-Forwarded headers are believed, as express takes them. */
@@ -78,6 +83,7 @@ export function makeHttp(deps: HttpDeps): Express {
   // What is asked for most stands first.
   api.use('/records', jsonBody, recordRoutes(deps), bulkRoutes(deps));
   api.use(fileRoutes(deps));
+  api.use(importRoutes(deps));
   api.use(jsonBody);
   api.use(sessionRoutes({ ...deps, identity, secureCookies, surroundings }));
   api.use('/users', userRoutes({ ...deps, identity }));

@@ -7,6 +7,7 @@ import { formPaths } from './forms.ts';
 import { generalPaths } from './general.ts';
 import { OURS, problemResponses, type Json } from './parts.ts';
 import { recordPaths, recordSchemas } from './records.ts';
+import { importPaths } from './imports.ts';
 import { reportPaths } from './reports.ts';
 import { commonSchemas } from './schemas.ts';
 import { members } from './typescript.ts';
@@ -42,6 +43,7 @@ function makeDocument(context: CallContext, facts: DocumentFacts): Json {
   const paths: Json = {
     ...accountPaths(context),
     ...generalPaths(context),
+    ...importPaths(context),
     ...reportPaths(context, facts.sendsMail),
     ...formPaths(context),
     ...Object.fromEntries(objects.flatMap((rights) => Object.entries(recordPaths(rights)))),

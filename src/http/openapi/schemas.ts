@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { ERRORS } from '../../platform/errors.ts';
 import { FIELD_TYPES } from '../../platform/model/field-types.ts';
 import { packageRoot } from '../../platform/root.ts';
+import { IMPORT_SCHEMAS } from './imports.ts';
 import { ANY, FLAG, INSTANT, listOf, MAP, oneOf, orNull, OURS, shape, TEXT, UUID, WHOLE, type Json } from './parts.ts';
 
 /** Shapes of answers that do not depend on the caller's objects. A component stands in the document only when something names it. */
 export function commonSchemas(): Json {
-  const all = { ...plumbing, ...accounts, ...describing, ...reading, ...reporting, ...filling, Form: formSchema() };
+  const all = { ...plumbing, ...accounts, ...describing, ...reading, ...reporting, ...filling, ...IMPORT_SCHEMAS, Form: formSchema() };
   return Object.fromEntries(Object.entries(all).map(([name, schema]) => [`${OURS}${name}`, schema]));
 }
 
@@ -99,6 +100,7 @@ const reading = {
   ListMeta: shape({ count: WHOLE, countIsCapped: FLAG, countIsEstimate: FLAG }, ['count', 'countIsCapped', 'countIsEstimate']),
   Figures: shape({ data: listOf(MAP), more: FLAG }),
   HistoryEntry: shape({
+    record: { ...UUID, description: 'The record asked for, or one that was merged into it.' },
     version: WHOLE,
     kind: oneOf('created', 'updated', 'deleted', 'restored'),
     at: INSTANT,

@@ -188,9 +188,10 @@ export function guessValue(field: FieldModel, text: string): string | null {
   const codes = field.values?.values ?? [];
   if (typeof parsed !== 'string') return null;
   if (codes.some(({ code }) => code === parsed)) return parsed;
+  const names = codes.flatMap(({ code, label }) => [[plainHeading(label), code] as const, [plainHeading(code), code] as const]);
   const near = nearestName(
-    text,
-    codes.flatMap(({ code, label }) => [label, code]),
+    plainHeading(text),
+    names.map(([name]) => name),
   );
-  return codes.find(({ code, label }) => code === near || label === near)?.code ?? null;
+  return names.find(([name]) => name === near)?.[1] ?? null;
 }

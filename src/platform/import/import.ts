@@ -9,13 +9,12 @@ import type { Log } from '../log.ts';
 import { actorOf } from '../record/actor.ts';
 import type { RecordEngine } from '../record/types.ts';
 import { goneHolders, newHolder } from './holder.ts';
-import { claimJob, deleteJob, findJob, insertJob, jobHolders, moveJob, sameUnfinishedJob, settleJob } from './job.sql.ts';
-import { BLOCK_ROWS, endEarly, jobPrincipal, leaseEnd, makeCheckpoint, runPhase, stageFile, Stopped, type JobDeps } from './job-work.ts';
+import { claimJob, deleteJob, findJob, insertJob, jobHolders, moveJob, sameUnfinishedJob } from './job.sql.ts';
+import { BLOCK_ROWS, closeJob, endEarly, jobPrincipal, leaseEnd, makeCheckpoint, runPhase, stageFile, Stopped, type JobDeps } from './job-work.ts';
 import { bindSettings } from './mapping.ts';
 import { readFindings, sumCounts } from './progress.sql.ts';
 import { openRows, type FileRows } from './read-file.ts';
 import type { Checkpoint } from './run-job.ts';
-import { dropStaging } from './staging.sql.ts';
 import { DEFAULT_SETTINGS, type ImportJob, type ImportSettings, type JobCounts, type Phase } from './types.ts';
 
 export interface ImportRequest {
@@ -140,8 +139,7 @@ async function runFile(
     await runPhase(db, deps, job, phase, call, checkpoint);
     const counts = await sumCounts(db, job.id, phase);
     if (onRejected !== undefined) for await (const row of rejectedRows(db, job.id, phase)) await onRejected(row, job.header);
-    await dropStaging(db, job.id);
-    await settleJob(db, job.id, phase === 'run' ? 'done' : 'dry-run', deps.clock.now(), phase === 'run' ? { counts } : { checked: counts });
+    await closeJob(db, job.id, phase === 'run' ? 'done' : 'dry-run', deps.clock.now(), phase === 'run' ? { counts } : { checked: counts });
     return resultOf(counts, settings);
   } catch (error) {
     const reported = await endEarly(db, deps, job, error);
@@ -196,7 +194,7 @@ async function known(db: Knex, id: string): Promise<ImportJob> {
 
 /** Moves a job that this process holds on to what it does now. */
 async function restate(db: Knex, { id }: ImportJob, state: 'running' | 'checking'): Promise<ImportJob> {
-  await moveJob(db, id, ['reading', 'running'], state, true);
+  await moveJob(db, id, ['reading', 'running'], state, { isKept: true });
   return known(db, id);
 }
 

@@ -64,7 +64,6 @@ export function makeCheckpoint(deps: JobDeps, db: Knex, jobId: string, holder: s
     if (!isHeld) throw new Stopped('lost');
     if (isCancelled) throw new Stopped('cancelled');
     if (isClosing()) throw new Stopped('closing');
-    return true;
   };
 }
 
@@ -109,6 +108,7 @@ export async function workOnJob(db: Knex, deps: JobDeps, job: ImportJob, context
       throw new AppError('conflict_state', 'The upload ended before the whole file was there. Send it again.');
     case 'reading':
       await readUpload(db, deps, job, context);
+      await checkpoint(0);
       await settleJob(db, job.id, 'ready', deps.clock.now(), {});
       return;
     case 'checking':
@@ -131,10 +131,16 @@ export async function workOnJob(db: Knex, deps: JobDeps, job: ImportJob, context
   }
 }
 
+/** Ends a job for good: its state and its staged rows go together, so that no job is left that has work and no rows. */
+export function closeJob(db: Knex, id: string, state: ImportJob['state'], at: string, more: Parameters<typeof settleJob>[4]): Promise<void> {
+  return inTransaction(db, async (tx) => {
+    await dropStaging(tx, id);
+    await settleJob(tx, id, state, at, more);
+  });
+}
+
 async function finishRun(db: Knex, deps: JobDeps, job: ImportJob, state: 'done' | 'cancelled'): Promise<void> {
-  const counts = await sumCounts(db, job.id, 'run');
-  await dropStaging(db, job.id);
-  await settleJob(db, job.id, state, deps.clock.now(), { counts });
+  await closeJob(db, job.id, state, deps.clock.now(), { counts: await sumCounts(db, job.id, 'run') });
 }
 
 /**
@@ -170,8 +176,7 @@ async function stop(db: Knex, deps: JobDeps, job: ImportJob, why: Stopped['why']
   }
   // An undo that is stopped goes on when it is asked for again.
   if (job.state === 'undoing') return settleJob(db, job.id, 'done', deps.clock.now(), {});
-  await dropStaging(db, job.id);
-  return settleJob(db, job.id, 'cancelled', deps.clock.now(), {});
+  return closeJob(db, job.id, 'cancelled', deps.clock.now(), {});
 }
 
 async function fail(db: Knex, deps: JobDeps, job: ImportJob, error: string): Promise<void> {
@@ -179,7 +184,5 @@ async function fail(db: Knex, deps: JobDeps, job: ImportJob, error: string): Pro
   if (job.state === 'checking') return settleJob(db, job.id, 'ready', now, { error });
   if (job.state === 'undoing') return settleJob(db, job.id, 'done', now, { error });
   // Rows that were written stand in the counts, and can be undone.
-  const counts = await sumCounts(db, job.id, 'run');
-  await dropStaging(db, job.id);
-  return settleJob(db, job.id, 'failed', now, { counts, error });
+  return closeJob(db, job.id, 'failed', now, { counts: await sumCounts(db, job.id, 'run'), error });
 }

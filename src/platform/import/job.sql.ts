@@ -109,12 +109,22 @@ export async function noteStaged(
   );
 }
 
-/** Changes the state when it is one of `from`; true when it was. Gives the job free, unless it is kept, and takes back a request to cancel. */
-export async function moveJob(db: Knex, id: string, from: readonly JobState[], to: JobState, isKept = false): Promise<boolean> {
-  const free = isKept ? keyword('') : keyword(', holder = null, lease_until = null');
+/**
+ * Changes the state when it is one of `from`; true when it was. Gives the job free, unless it is kept, and takes back a request
+ * to cancel. From then on the job acts for `principal`, where one is given.
+ */
+export async function moveJob(
+  db: Knex,
+  id: string,
+  from: readonly JobState[],
+  to: JobState,
+  more: { readonly isKept?: boolean; readonly principal?: JobPrincipal } = {},
+): Promise<boolean> {
+  const free = more.isKept === true ? keyword('') : keyword(', holder = null, lease_until = null');
+  const principal = more.principal === undefined ? keyword('') : sql`, principal = ${JSON.stringify(more.principal)}::jsonb`;
   const moved = await run(
     db,
-    sql`update ${platformTable(db, 'import_job')} set state = ${to}, cancel_requested = false, error = null${free}
+    sql`update ${platformTable(db, 'import_job')} set state = ${to}, cancel_requested = false, error = null${free}${principal}
         where id = ${id}::uuid and state = any(${[...from]}::text[])`,
   );
   return moved === 1;
@@ -246,4 +256,36 @@ export async function rememberedMapping(db: Knex, owner: string, object: string,
     sql`select settings from ${platformTable(db, 'import_mapping')} where owner = ${owner} and object = ${object} and fingerprint = ${fingerprint}`,
   );
   return found === undefined ? null : readSettings(found['settings']);
+}
+
+/** Days that staged rows wait for a decision, and that what an import did is kept for its error file and its undo. */
+const WAITING_DAYS = 7;
+const KEPT_DAYS = 90;
+
+/** Gives up jobs that nobody decided about, and forgets what old ones did. Their counts stay. */
+export async function sweepJobs(tx: Knex.Transaction, now: Instant): Promise<void> {
+  const job = platformTable(tx, 'import_job');
+  const stale = await rows(
+    tx,
+    sql`update ${job} set state = 'cancelled', finished_at = ${now}::timestamptz
+        where state in ('ready', 'checked') and created_at < ${now}::timestamptz - make_interval(days => ${WAITING_DAYS}::integer) returning id`,
+  );
+  const old = await rows(
+    tx,
+    sql`select distinct j.id from ${job} j where j.finished_at < ${now}::timestamptz - make_interval(days => ${KEPT_DAYS}::integer)
+          and (exists (select from ${platformTable(tx, 'import_chunk')} c where c.job_id = j.id) or exists (select from ${platformTable(tx, 'import_finding')} f where f.job_id = j.id))`,
+  );
+  const drop = async (name: string, ids: readonly unknown[]): Promise<void> => {
+    if (ids.length > 0) await run(tx, sql`delete from ${platformTable(tx, name)} where job_id = any(${ids.map(String)}::uuid[])`);
+  };
+  for (const name of ['import_block', 'import_upload'])
+    await drop(
+      name,
+      stale.map((row) => row['id']),
+    );
+  for (const name of ['import_chunk', 'import_finding'])
+    await drop(
+      name,
+      old.map((row) => row['id']),
+    );
 }

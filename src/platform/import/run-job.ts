@@ -19,8 +19,8 @@ export interface JobWork extends BlockWork {
   readonly phase: Phase;
 }
 
-/** Looks, before each block, whether to go on. Answers false to stop between two blocks. */
-export type Checkpoint = (blocksDone: number) => Promise<boolean>;
+/** Looks, before each block, whether to go on; throws to stop between two blocks. */
+export type Checkpoint = (blocksDone: number) => Promise<void>;
 
 /** Ends a transaction of which nothing is to stay. */
 class NothingStays extends Error {}
@@ -105,10 +105,9 @@ function makeTakenKeys({ context, object, mapper }: BlockWork): TakenKeys {
 }
 
 /**
- * Does the blocks of a job that are not done yet, in order, and stops between two of them when the checkpoint says so. Answers
- * true at the end of the file. May be called again in another process: what was written is not written again.
+ * Does the blocks of a job that are not done yet, in order, and stops between two of them when the checkpoint throws. May be called again in another process: what was written is not written again.
  */
-export async function workOff(db: Knex, work: JobWork, checkpoint: Checkpoint): Promise<boolean> {
+export async function workOff(db: Knex, work: JobWork, checkpoint: Checkpoint): Promise<void> {
   const refers = refersToItself(work.context, work.object, work.mapper);
   if (work.phase === 'run') return inBlocks(db, db, work, checkpoint, refers ? 1 : AT_ONCE, (prepared) => runBlock(db, work, prepared));
   const taken = makeTakenKeys(work);
@@ -124,7 +123,7 @@ async function inBlocks(
   checkpoint: Checkpoint,
   atOnce: number,
   act: (prepared: PreparedBlock) => Promise<void>,
-): Promise<boolean> {
+): Promise<void> {
   const done = await doneChunks(db, work.jobId, work.phase);
   const seen = makeSeenKeys();
   const open = new Set<Promise<void>>();
@@ -140,19 +139,22 @@ async function inBlocks(
   const free = async (most: number): Promise<void> => {
     while (open.size > most) await Promise.race(open);
   };
-  let ended = false;
-  for (let ordinal = 0; failed.first === null && (await checkpoint(ordinal)); ordinal += 1) {
-    const block = await stagedBlock(db, work.jobId, ordinal);
-    ended = block === null;
-    if (block === null) break;
-    if (atOnce === 1) await free(0);
-    // What is done already is read all the same: later rows must not repeat it.
-    const prepared = await prepareBlock(reading, work, block, seen);
-    if (done.has(ordinal)) continue;
-    await free(atOnce - 1);
-    begin(prepared);
+  try {
+    for (let ordinal = 0; failed.first === null; ordinal += 1) {
+      await checkpoint(ordinal);
+      const block = await stagedBlock(db, work.jobId, ordinal);
+      if (block === null) break;
+      if (atOnce === 1) await free(0);
+      // What is done already is read all the same: later rows must not repeat it.
+      const prepared = await prepareBlock(reading, work, block, seen);
+      if (done.has(ordinal)) continue;
+      await free(atOnce - 1);
+      begin(prepared);
+    }
+  } catch (error) {
+    failed.first ??= { error };
   }
+  // Whatever happened: no block is left in the middle, and what went wrong first is what is reported.
   await free(0);
   if (failed.first !== null) throw failed.first.error;
-  return ended;
 }

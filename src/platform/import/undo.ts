@@ -29,7 +29,8 @@ type Images = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
  */
 export async function undoBlocks(db: Knex, engine: RecordEngine, context: CallContext, job: ImportJob, checkpoint: Checkpoint): Promise<UndoCounts> {
   const { object } = planOf(context.model, job.object);
-  for (let done = 0; await checkpoint(done); done += 1) {
+  for (let done = 0; ; done += 1) {
+    await checkpoint(done);
     const wasLast = await inTransaction(db, async (tx) => {
       const chunk = await lastWrittenChunk(tx, job.id);
       if (chunk === null) return true;

@@ -79,7 +79,7 @@ export interface App {
   readonly publicUrl: () => string;
   /** A call at this moment, on the current Model. */
   contextFor(principal: Principal, cause: Cause): Promise<CallContext>;
-  /** Migrates the platform's tables and applies the shipped metadata with the configured packages. */
+  /** Migrates the platform's tables and applies the shipped metadata with the configured packages and the one applied last; local changes stay. */
   prepare(): Promise<{ readonly migrations: readonly string[]; readonly metadata: ApplyResult }>;
   /** An address that makes the first administrator, while there is none. */
   firstAdministratorLink(): Promise<string | null>;
@@ -212,7 +212,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     contextFor,
     async prepare() {
       const { applied } = await migratePlatform(db);
-      const metadata = await store.apply(loadMetadata(metadataDirectories(config.packages)), 'system:start');
+      const metadata = await store.apply({ kind: 'files', set: loadMetadata(metadataDirectories(config.packages)), package: 'kept' }, 'system:start');
       return { migrations: applied, metadata };
     },
     async firstAdministratorLink() {

@@ -6,6 +6,7 @@ import { AUTOMATION_COMMANDS } from './commands/automation.ts';
 import { CONTRACT_COMMANDS } from './commands/contract.ts';
 import { DERIVED_COMMANDS } from './commands/derived.ts';
 import { DEMO_COMMANDS } from './commands/demo.ts';
+import { METADATA_COMMANDS } from './commands/metadata.ts';
 import { MODEL_COMMANDS } from './commands/model.ts';
 import { RECORD_COMMANDS } from './commands/records.ts';
 import { SANDBOX_COMMANDS } from './commands/sandbox.ts';
@@ -36,6 +37,7 @@ const CONFIG: Command = {
 /** Every command there is. */
 export const COMMANDS: readonly Command[] = [
   ...SERVE_COMMANDS,
+  ...METADATA_COMMANDS,
   ...MODEL_COMMANDS,
   ...CONTRACT_COMMANDS,
   ...ACCOUNT_COMMANDS,

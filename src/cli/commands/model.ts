@@ -1,17 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { metadataDirectories } from '../../extensions.ts';
-import { loadMetadata } from '../../platform/metadata/load.ts';
-import type { MetadataSet } from '../../platform/metadata/types.ts';
 import { migratePlatform } from '../../platform/schema/migrate.ts';
 import { emitTypes } from '../../platform/schema/types-export.ts';
-import type { SchemaStep } from '../../platform/schema/types.ts';
-import { JSON_OPTION, type Call, type Command } from '../command.ts';
+import { JSON_OPTION, type Command } from '../command.ts';
 import { openApp, withApp } from '../open-app.ts';
 import { printJson } from '../print.ts';
-
-const DIR = '[DIR]';
-const DRY: Command['options'] = { 'dry-run': { help: 'Say what would be done, and do nothing.' } };
 
 export const MODEL_COMMANDS: readonly Command[] = [
   {
@@ -33,54 +26,6 @@ export const MODEL_COMMANDS: readonly Command[] = [
     },
   },
   {
-    name: 'metadata check',
-    summary: 'Checks every metadata file: shape, references, expressions, rules.',
-    usage: DIR,
-    example: 'npx credenza metadata check ./my-package',
-    positionals: [0, 1],
-    options: { json: JSON_OPTION },
-    run: (call) =>
-      withApp(call, async (app) => {
-        await app.store.plan(metadataOf(call));
-        if (call.isSet('json')) printJson(call.io, { ok: true, errors: [] });
-        else call.io.out('The metadata is in order.\n');
-      }),
-  },
-  {
-    name: 'metadata plan',
-    summary: 'What applying the metadata would do to the database, step by step.',
-    usage: DIR,
-    example: 'npx credenza metadata plan ./my-package --json',
-    positionals: [0, 1],
-    options: { json: JSON_OPTION },
-    run: (call) =>
-      withApp(call, async (app) => {
-        const { steps, hash } = await app.store.plan(metadataOf(call));
-        printSteps(call, steps, hash);
-        return steps.some((step) => step.class === 'refused') ? 1 : 0;
-      }),
-  },
-  {
-    name: 'metadata apply',
-    summary: 'Brings the database to the metadata; running servers follow within a second.',
-    usage: DIR,
-    example: 'npx credenza metadata apply ./my-package',
-    positionals: [0, 1],
-    options: { json: JSON_OPTION, ...DRY },
-    run: (call) =>
-      withApp(call, async (app) => {
-        const set = metadataOf(call);
-        if (call.isSet('dry-run')) {
-          const plan = await app.store.plan(set);
-          printSteps(call, plan.steps, plan.hash);
-          return;
-        }
-        const { steps, hash, version } = await app.store.apply(set, 'system:cli');
-        if (call.isSet('json')) printJson(call.io, { steps, hash, version });
-        else printSteps(call, steps, hash);
-      }),
-  },
-  {
     name: 'types',
     summary: 'TypeScript types of all objects.',
     usage: '',
@@ -97,20 +42,3 @@ export const MODEL_COMMANDS: readonly Command[] = [
       }),
   },
 ];
-
-function metadataOf({ config, positionals, io }: Call): MetadataSet {
-  const packages = [...config.packages, ...positionals.slice(0, 1)].map((directory) => resolve(io.directory, directory));
-  return loadMetadata(metadataDirectories(packages));
-}
-
-function printSteps(call: Call, steps: readonly SchemaStep[], hash: string): void {
-  if (call.isSet('json')) {
-    printJson(call.io, { steps, hash });
-    return;
-  }
-  if (steps.length === 0) call.io.out('Nothing to do.\n');
-  for (const step of steps)
-    call.io.out(
-      `${step.class.padEnd(12)}${step.description}${step.lock === null ? '' : ` [${step.lock}]`}${step.fix === undefined ? '' : `\n            ${step.fix}`}\n`,
-    );
-}

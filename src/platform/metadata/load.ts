@@ -20,20 +20,65 @@ export interface FoundFile {
   readonly content: unknown;
 }
 
+/** A package to be laid over others: its own files, and the things below that it takes away. */
+export interface MetadataPackage {
+  /** Name of its directory. */
+  readonly name: string;
+  readonly set: MetadataSet;
+  /** Ids of things of the packages below. */
+  readonly removed: readonly string[];
+}
+
 /**
  * Reads the shipped package and the packages laid over it, in order: a later file replaces an earlier one of the same
- * name (a later value set adds its codes). `directories` are package roots.
+ * name or id (a later value set adds its codes). `directories` are package roots.
  * @throws AppError metadata_invalid with every finding at once
  */
 export function loadMetadata(directories: readonly string[]): MetadataSet {
   const errors: ErrorDetail[] = [];
   let set = emptySet();
   directories.forEach((directory, index) => {
-    if (!existsSync(directory)) throw new AppError('metadata_invalid', `The package directory ${directory} does not exist.`);
-    set = overlay(set, readPackage(directory, index === 0 ? '' : `${basename(directory)}/`, errors));
+    set = overlay(set, readDirectory(directory, index === 0 ? '' : `${basename(directory)}/`, errors));
   });
   if (errors.length > 0) throw invalidMetadata(errors);
   return set;
+}
+
+/** Reads one package by itself. @throws AppError metadata_invalid with every finding at once */
+export function loadPackage(directory: string): MetadataPackage {
+  const errors: ErrorDetail[] = [];
+  const found = readDirectory(directory, `${basename(directory)}/`, errors);
+  if (errors.length > 0) throw invalidMetadata(errors);
+  return found;
+}
+
+function readDirectory(directory: string, prefix: string, errors: ErrorDetail[]): MetadataPackage {
+  if (!existsSync(directory)) throw new AppError('metadata_invalid', `The package directory ${directory} does not exist.`);
+  const set = readPackage(directory, prefix, errors);
+  return { name: basename(resolve(directory)), set, removed: readRemoved(directory, prefix, errors) };
+}
+
+/** File of a package that lists what it takes away from the packages below. */
+export const REMOVED_FILE = 'removed.json';
+
+/** `removed.json`: `[{"id": "k3v9q2m4x7ab", "what": "rules/welcome"}]`. */
+function readRemoved(directory: string, prefix: string, errors: ErrorDetail[]): readonly string[] {
+  const path = join(packageFolders(directory).metadata, REMOVED_FILE);
+  if (!existsSync(path)) return [];
+  const label = `${prefix}metadata/${REMOVED_FILE}`;
+  const content = parseJson(path, label, errors);
+  if (content === undefined) return [];
+  const entries: readonly unknown[] = Array.isArray(content) ? content : [content];
+  return entries.flatMap((entry, index) => {
+    if (typeof entry === 'object' && entry !== null && 'id' in entry && typeof entry.id === 'string') return [entry.id];
+    errors.push({
+      pointer: `${label}#/${String(index)}`,
+      code: 'wrong_shape',
+      detail: 'Each entry names what it removes.',
+      fix: 'Write [{"id": "...", "what": "..."}].',
+    });
+    return [];
+  });
 }
 
 /** The error for findings, whose message names the first. */
@@ -123,19 +168,25 @@ function readHolidayFiles(set: MetadataSet, metadata: string, prefix: string, er
   }
 }
 
-/** The later set laid over the earlier one. */
-export function overlay(below: MetadataSet, above: MetadataSet): MetadataSet {
+/** A package laid over a set: what it has replaces what has the same name or id, what it removes is gone. */
+export function overlay(below: MetadataSet, { set: above, removed }: Pick<MetadataPackage, 'set' | 'removed'>): MetadataSet {
   const result = emptySet();
   for (const { kind } of KINDS) {
-    for (const [name, file] of below[kind]) put(result, kind, name, file);
+    const replaced = new Set([...removed, ...[...above[kind].values()].flatMap((file) => idIn(file) ?? [])]);
+    for (const [name, file] of below[kind]) if (above[kind].has(name) || !replaced.has(idIn(file) ?? '')) put(result, kind, name, file);
     for (const [name, file] of above[kind]) {
       if (kind === 'objects') put(result, kind, name, keepIds(below.objects.get(name), above.objects.get(name)));
       else if (kind === 'valueSets') put(result, kind, name, addValues(below.valueSets.get(name), above.valueSets.get(name)));
       else put(result, kind, name, { ...idOf(below[kind].get(name)), ...file });
     }
   }
-  for (const [name, text] of [...below.templates, ...above.templates]) mutable(result.templates).set(name, text);
+  for (const [name, text] of [...below.templates, ...above.templates]) if (!removed.includes(name)) mutable(result.templates).set(name, text);
   return result;
+}
+
+/** The id of a file of any kind. */
+export function idIn(file: ObjectFile | { readonly id?: string }): string | undefined {
+  return 'x-object' in file ? file['x-object'].id : file.id;
 }
 
 /** A file laid over another keeps the ids that it does not give itself: it is the same thing under the same name. */

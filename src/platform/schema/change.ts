@@ -66,7 +66,7 @@ function noteOf(wish: Wish): string | null {
 function isOther({ plan, recorded, files, package: laid }: Planned): boolean {
   const text = (set: Parameters<typeof toStored>[0]): string => canonicalJson(toStored(set));
   if (JSON.stringify(toStored(plan.wanted)) !== JSON.stringify(toStored(recorded.set)) || text(files) !== text(recorded.files)) return true;
-  const packageText = (entry: typeof laid): string => (entry === null ? '' : `${entry.name} ${text(entry.set)}`);
+  const packageText = (entry: typeof laid): string => (entry === null ? '' : `${entry.name} ${entry.removed.join()} ${text(entry.set)}`);
   return packageText(laid) !== packageText(recorded.package) || namesText(plan.physical) !== namesText(recorded.names);
 }
 

@@ -78,9 +78,9 @@ export async function finishFill(tx: Knex.Transaction, applying: Applying, task:
 }
 
 function fillOf({ planned }: Applying, task: FillTask): Fill {
-  const target = fieldById(planned.model, task.fieldId) ?? fieldById(planned.before, task.fieldId);
+  const target = fieldById(planned.model, task.fieldId) ?? fieldById(planned.before(), task.fieldId);
   if (target === null) throw new AppError('internal', `The field ${task.fieldId} is in neither Model.`);
-  return makeFill(task, target, fieldById(planned.before, task.fieldId), planned.model.calendarLookup.planZone);
+  return makeFill(task, target, fieldById(planned.before(), task.fieldId), planned.model.calendarLookup.planZone);
 }
 
 function fieldById(model: Model, id: string) {

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { Clock } from '../clock.ts';
 import { completeIds } from '../metadata/assign-ids.ts';
-import { invalidMetadata, overlay } from '../metadata/load.ts';
+import { invalidMetadata, overlay, type MetadataPackage } from '../metadata/load.ts';
 import { mergeSets, type MergeConflict } from '../metadata/merge.ts';
 import type { MetadataSet } from '../metadata/types.ts';
 import { checkCompiled } from '../model/check.ts';
@@ -18,12 +18,12 @@ import { draftPlan, idsIn, inOrder, knownIds, leftColumns, planHash } from './pl
 import { findRetypes, rewrittenFields, type RetypeInput } from './retypes.ts';
 import type { DraftStep } from './step.ts';
 import type { Remembered, SchemaPlan, SchemaStep } from './types.ts';
-import { currentVersion, readVersion, type NamedPackage, type Recorded } from './versions.sql.ts';
+import { currentVersion, readVersion, type Recorded } from './versions.sql.ts';
 
 /** What somebody wants the metadata to be. */
 export type Wish =
   /** The files say so; local changes stay over them. */
-  | { readonly kind: 'files'; readonly set: MetadataSet; /** `kept`: the one applied last. */ readonly package: NamedPackage | 'kept' | null }
+  | { readonly kind: 'files'; readonly set: MetadataSet; /** `kept`: the one applied last. */ readonly package: MetadataPackage | 'kept' | null }
   /** A local change of what is in force. */
   | { readonly kind: 'change'; readonly set: MetadataSet }
   /** As it was at a version. */
@@ -47,10 +47,10 @@ export interface Planned {
   readonly remembered: Remembered;
   /** What will be recorded as the files, and the package among them. */
   readonly files: MetadataSet;
-  readonly package: NamedPackage | null;
-  /** The wanted Model, and the recorded one. */
+  readonly package: MetadataPackage | null;
   readonly model: Model;
-  readonly before: Model;
+  /** The recorded Model; made when it is first asked for. */
+  readonly before: () => Model;
 }
 
 /**
@@ -77,8 +77,9 @@ export async function planWish({ db, clock, extensions }: Planner, wish: Wish, o
   const physical = rewritten.size === 0 ? names : planPhysicalNames(set, remembered.names, remembered.kept, rewritten);
   const model = rewritten.size === 0 ? first.model : modelOf(rewritten).model;
   const namesBefore = recorded.names ?? remembered.names;
-  const before = compile({ set: recorded.set, physical: namesBefore, version: recorded.version, schema, extensions }).model;
-  const mentions = (object: string, field: string | null) => findMentions(before, object, field);
+  let made: Model | null = null;
+  const before = (): Model => (made ??= compile({ set: recorded.set, physical: namesBefore, version: recorded.version, schema, extensions }).model);
+  const mentions = (object: string, field: string | null) => findMentions(before(), object, field);
   const planInput = {
     schema,
     now: clock.now(),
@@ -102,7 +103,7 @@ export async function planWish({ db, clock, extensions }: Planner, wish: Wish, o
 interface Wanted {
   readonly set: MetadataSet;
   readonly files: MetadataSet;
-  readonly package: NamedPackage | null;
+  readonly package: MetadataPackage | null;
   readonly conflicts: readonly MergeConflict[];
 }
 
@@ -111,7 +112,7 @@ async function wanted(db: Knex, wish: Wish, recorded: Recorded, remembered: Reme
   switch (wish.kind) {
     case 'files': {
       const laid = wish.package === 'kept' ? recorded.package : wish.package;
-      const files = completeIds(laid === null ? wish.set : overlay(wish.set, laid.set), knownIds(recorded.files, remembered.names));
+      const files = completeIds(laid === null ? wish.set : overlay(wish.set, laid), knownIds(recorded.files, remembered.names));
       const merged = recorded.files === recorded.set ? { set: files, conflicts: [] } : mergeSets(recorded.files, recorded.set, files);
       return { ...merged, files, package: laid };
     }

@@ -4,17 +4,12 @@ import { toRfc3339 } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { emptySet } from '../metadata/kinds.ts';
 import { canonicalJson, contentHash, fromStored, toStored } from '../metadata/store-form.ts';
+import type { MetadataPackage } from '../metadata/load.ts';
 import type { MetadataSet } from '../metadata/types.ts';
 import type { PhysicalNames } from '../model/physical.ts';
 import { platformTable, rows, run, sql } from '../sql.ts';
 import { namesFromJson } from './names.sql.ts';
 import type { VersionEntry } from './types.ts';
-
-/** A package laid over the shipped files: its own files, and the name it goes by. */
-export interface NamedPackage {
-  readonly name: string;
-  readonly set: MetadataSet;
-}
 
 /** A version of the metadata as it was applied. */
 export interface Recorded {
@@ -23,7 +18,7 @@ export interface Recorded {
   readonly set: MetadataSet;
   /** What the files said. */
   readonly files: MetadataSet;
-  readonly package: NamedPackage | null;
+  readonly package: MetadataPackage | null;
   /** Names in the database; null for versions of an earlier release. */
   readonly names: PhysicalNames | null;
 }
@@ -48,9 +43,17 @@ export async function readVersion(db: Knex, version: number): Promise<Recorded> 
     version,
     set,
     files: row['files'] === null ? set : fromStored(row['files']),
-    package: typeof name === 'string' && row['package_files'] !== null ? { name, set: fromStored(row['package_files']) } : null,
+    package: typeof name === 'string' && row['package_files'] !== null ? packageOf(name, row['package_files']) : null,
     names: namesFromJson(row['names']),
   };
+}
+
+const REMOVED = ':removed';
+
+/** Boundary: a package as `writeVersion` kept it. */
+function packageOf(name: string, content: unknown): MetadataPackage {
+  const removed: unknown = typeof content === 'object' && content !== null ? Reflect.get(content, REMOVED) : [];
+  return { name, set: fromStored(content), removed: Array.isArray(removed) ? removed.map(String) : [] };
 }
 
 /** Puts a version in force; it is never changed again. Writes. */
@@ -62,7 +65,7 @@ export async function writeVersion(
   const content = toStored(entry.set);
   const files = toStored(entry.files);
   const filesText = canonicalJson(files) === canonicalJson(content) ? null : JSON.stringify(files);
-  const packageText = entry.package === null ? null : JSON.stringify(toStored(entry.package.set));
+  const packageText = entry.package === null ? null : JSON.stringify({ ...toStored(entry.package.set), [REMOVED]: entry.package.removed });
   await run(
     tx,
     sql`insert into ${platformTable(tx, 'metadata_version')} (version, hash, content, files, package, package_files, names, plan_hash, note, created_at, created_by)

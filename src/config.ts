@@ -70,6 +70,7 @@ export const SETTINGS = [
     check: (v: string) => (/^[a-z][a-z0-9_]{0,40}$/.test(v) ? null : 'must be lower-case letters, digits and _'),
   },
   { name: 'DATABASE_POOL', fallback: '10', help: 'Connections of a process to the database.', check: isCount },
+  { name: 'SLOW_STATEMENT_MS', fallback: '1000', help: 'Statements that take longer are logged with their plan, without values.', check: isCount },
   { name: 'CREDENZA_DATA', fallback: '.data', help: 'Data directory of the embedded PostgreSQL.' },
   { name: 'CREDENZA_METADATA', fallback: '', help: 'Package directories laid over the shipped metadata, separated by commas.' },
   {
@@ -105,6 +106,8 @@ export interface Config {
   readonly databaseUrl: string | null;
   readonly schema: string;
   readonly poolSize: number;
+  /** Milliseconds. */
+  readonly slowStatementMs: number;
   readonly dataDirectory: string;
   readonly packages: readonly string[];
   readonly smtpUrl: string | null;
@@ -169,6 +172,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     databaseUrl: get('DATABASE_URL') || null,
     schema: get('DATABASE_SCHEMA'),
     poolSize: Number(get('DATABASE_POOL')),
+    slowStatementMs: Number(get('SLOW_STATEMENT_MS')),
     dataDirectory: resolve(directory, get('CREDENZA_DATA')),
     packages: get('CREDENZA_METADATA')
       .split(',')

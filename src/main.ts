@@ -16,6 +16,7 @@ import { makeAutomation, type Automation } from './platform/automation/automatio
 import { systemCall } from './platform/automation/call-context.ts';
 import { systemClock, type Clock } from './platform/clock.ts';
 import { inTransaction, openDb } from './platform/db.ts';
+import type { SlowStatement } from './platform/sql.ts';
 import { makeDocuments } from './platform/documents/documents.ts';
 import { AppError } from './platform/errors.ts';
 import { makeFileStore } from './platform/files/store.ts';
@@ -93,7 +94,8 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const clock = overrides.clock ?? systemClock;
   const random = overrides.random ?? randomBytes;
   const log = overrides.log ?? makeLog(config.logLevel);
-  const db = overrides.db ?? openDb({ url: config.databaseUrl, schema: config.schema, poolSize: config.poolSize, statementTimeoutMs: 30_000 });
+  const slow = { overMs: config.slowStatementMs, report: (statement: SlowStatement) => void log.warn(statement, 'slow statement') };
+  const db = overrides.db ?? openDb({ url: config.databaseUrl, schema: config.schema, poolSize: config.poolSize, statementTimeoutMs: 30_000, slow });
   const idRandom = overrides.random ?? inBlocks(random);
   const newId = (): string => uuidV7(clock.nowMs(), idRandom);
   let publicUrl = config.publicUrl.replace(/\/+$/, '');

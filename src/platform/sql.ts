@@ -57,9 +57,11 @@ export interface RunOptions {
 
 /** Runs a statement and returns its rows as unchecked records; callers narrow them at one named boundary. */
 export async function rows(db: Knex, statement: Sql, options: RunOptions = {}): Promise<Record<string, unknown>[]> {
-  const raw = db.raw<{ rows: Record<string, unknown>[] }>(statement.text, [...statement.values] as Knex.RawBinding[]);
-  const answer = await (options.name === undefined ? raw : raw.options({ name: options.name }));
-  return answer.rows;
+  return watched(db, statement.text, statement.values, async () => {
+    const raw = db.raw<{ rows: Record<string, unknown>[] }>(statement.text, [...statement.values] as Knex.RawBinding[]);
+    const answer = await (options.name === undefined ? raw : raw.options({ name: options.name }));
+    return answer.rows;
+  });
 }
 
 /** Runs a statement and returns how many rows it touched. */
@@ -86,7 +88,11 @@ export function ready(text: string, name: string | null = null): ReadyStatement 
  * Runs a statement and returns its rows as arrays, in the order of the columns. Outside a transaction it goes straight
  * to a connection of the pool: knex's builder takes as long as the rest of a read by id.
  */
-export async function rowArrays(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
+export function rowArrays(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
+  return watched(db, statement.text, values, () => sendArrays(db, statement, values));
+}
+
+async function sendArrays(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
   const options = { rowMode: 'array', ...(statement.name === null ? {} : { name: statement.name }) } as const;
   if ('isTransaction' in db && db.isTransaction === true) {
     const answer = await db.raw<{ rows: unknown[][] }>(statement.text, [...values] as Knex.RawBinding[]).options(options);
@@ -110,6 +116,42 @@ interface Connection {
 /** The boundary to knex's pool, which knex's own types leave open. */
 function poolOf(db: Knex): { acquireConnection(): Promise<Connection>; releaseConnection(connection: Connection): Promise<void> } {
   return db.client;
+}
+
+/** A statement that took long, as it may be logged: its text with place-holders and PostgreSQL's plan, values left out of both. */
+export interface SlowStatement {
+  readonly ms: number;
+  readonly text: string;
+  readonly plan: readonly string[];
+}
+
+/** Asks to be told of statements that take longer; set for a pool in `db.ts`. */
+export interface SlowWatch {
+  readonly overMs: number;
+  readonly report: (slow: SlowStatement) => void;
+}
+
+async function watched<T>(db: Knex, text: string, values: readonly unknown[], send: () => Promise<T>): Promise<T> {
+  const watch = slowWatchOf(db);
+  if (watch === null) return send();
+  const from = performance.now();
+  const answer = await send();
+  const ms = performance.now() - from;
+  if (ms > watch.overMs) watch.report({ ms: Math.round(ms), text, plan: await planOf(db, text, values) });
+  return answer;
+}
+
+/** The plan, with the values that PostgreSQL writes into it blanked. Empty for statements that have none. */
+async function planOf(db: Knex, text: string, values: readonly unknown[]): Promise<readonly string[]> {
+  if (!/^\s*(select|with|insert|update|delete)\b/i.test(text)) return [];
+  const { rows: lines } = await db.raw<{ rows: Record<string, unknown>[] }>(`explain ${text}`, [...values] as Knex.RawBinding[]);
+  return lines.map((line) => String(line['QUERY PLAN']).replace(/'(?:[^']|'')*'/g, "'…'"));
+}
+
+/** The one boundary to what `db.ts` keeps with a pool. */
+function slowWatchOf(db: Knex): SlowWatch | null {
+  const watch: SlowWatch | undefined = db.userParams['slow'];
+  return watch ?? null;
 }
 
 /** `"schema"."table"` of a platform table; the schema (tenant) comes with the connection, see `db.ts`. */

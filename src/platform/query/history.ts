@@ -17,6 +17,8 @@ export interface FieldChange {
 }
 
 export interface HistoryEntry {
+  /** The record that this is a version of: the one asked for, or one that was merged into it. */
+  readonly record: string;
   readonly version: number;
   readonly kind: string;
   readonly at: string;
@@ -31,19 +33,22 @@ const MOST_ENTRIES = 500;
 const ACTOR_KINDS: Readonly<Record<string, string>> = { portal: 'Portal', guest: 'Guest', system: 'System' };
 
 /**
- * Every version of a record, the newest first (at most 500), with the changes of the fields that the caller may read
- * in it now. The history of a trashed record is for those who may delete it.
+ * Every version of a record and of those that were merged into it, the newest first (at most 500), with the changes of the
+ * fields that the caller may read in it now. The history of a trashed record is for those who may delete it.
  * @throws AppError not_found when there is no such record or the caller may not see it
  */
 export async function readHistory(db: Knex, ctx: CallContext, objectName: string, id: string): Promise<readonly HistoryEntry[]> {
   const { object } = readRights(ctx, objectName);
   if (!isUuid(id)) throw unknownRecord(objectName, id);
-  const rights = (await readRowRights(db, ctx, objectName, [id])).get(id);
-  if (rights === undefined || !rights.canRead || (rights.isTrashed && !rights.canDelete)) throw unknownRecord(objectName, id);
+  const merged = await mergedInto(db, ctx, id);
+  const rights = await readRowRights(db, ctx, objectName, [id, ...merged]);
+  const own = rights.get(id);
+  if (own === undefined || !own.canRead || (own.isTrashed && !own.canDelete)) throw unknownRecord(objectName, id);
+  const readable = [...rights].flatMap(([record, may]) => (may.canRead ? [record] : []));
   const found = await rows(
     db,
-    sql`select version, kind, at, actor, cause, reason, changes from ${ident(ctx.model.schema, 'record_history')}
-        where record_id = ${id}::uuid and object_id = ${object.id} order by version desc, id desc limit ${MOST_ENTRIES}`,
+    sql`select record_id, version, kind, at, actor, cause, reason, changes from ${ident(ctx.model.schema, 'record_history')}
+        where record_id = any(${readable}::uuid[]) and object_id = ${object.id} order by at desc, version desc, id desc limit ${MOST_ENTRIES}`,
   );
   const people = await peopleOf(
     db,
@@ -51,7 +56,23 @@ export async function readHistory(db: Knex, ctx: CallContext, objectName: string
     found.map((row) => String(row['actor'])),
   );
   const fields = new Map([...object.fields.values()].map((field) => [field.id, field]));
-  return found.map((row) => entryOf(row, object, fields, rights, people));
+  return found.flatMap((row) => {
+    const may = rights.get(String(row['record_id']));
+    return may === undefined ? [] : [entryOf(row, object, fields, may, people)];
+  });
+}
+
+/** Ids of the records that were merged into one, directly or through another, and were not parted since. */
+export async function mergedInto(db: Knex, ctx: CallContext, id: string): Promise<readonly string[]> {
+  const [merge, source] = [ident(ctx.model.schema, 'record_merge'), ident(ctx.model.schema, 'record_merge_source')];
+  const found = await rows(
+    db,
+    sql`with recursive s as (
+          select x.source_id from ${merge} m join ${source} x on x.merge_id = m.id where m.survivor_id = ${id}::uuid and m.undone_at is null
+          union select x.source_id from s join ${merge} m on m.survivor_id = s.source_id and m.undone_at is null join ${source} x on x.merge_id = m.id)
+        select source_id from s order by 1`,
+  );
+  return found.map((row) => String(row['source_id']));
 }
 
 async function peopleOf(db: Knex, ctx: CallContext, actors: readonly string[]): Promise<ReadonlyMap<string, string>> {
@@ -78,6 +99,7 @@ function entryOf(
   const cause = asRecord(row['cause']);
   const kind = typeof cause['kind'] === 'string' ? cause['kind'] : 'unknown';
   return {
+    record: String(row['record_id']),
     version: Number(row['version']),
     kind: String(row['kind']),
     at: toRfc3339(String(row['at'])),

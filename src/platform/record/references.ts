@@ -55,7 +55,9 @@ interface Wanted {
  */
 export async function checkReferences(batch: Batch): Promise<void> {
   const wanted = pending(batch).flatMap((entry) => wantedOf(batch, entry));
-  const own = new Set(batch.entries.filter((entry) => entry.item.kind === 'create').map((entry) => entry.id));
+  // Records that come in one batch may point at each other; restored ones only where all come back or none.
+  const isComing = ({ item }: Entry): boolean => item.kind === 'create' || (item.kind === 'restore' && batch.atomic);
+  const own = new Set(batch.entries.filter(isComing).map((entry) => entry.id));
   for (const asCaller of [false, true]) {
     const asked = wanted.filter((want) => want.asCaller === asCaller && !(want.object === batch.plan.object.name && own.has(want.id)));
     const targets = new Map<string, Set<string>>();

@@ -162,11 +162,32 @@ async function restoreChildren(
   outcome: Outcome,
 ): Promise<void> {
   const items = group.map(({ id, version }): WriteItem => ({ kind: 'restore', id, version }));
-  const written = await engine.write(tx, context, object.name, items, { mode: 'each', asSystem: true });
+  const written = await writeTogether(engine, tx, context, object.name, items);
   for (const [index, relation] of group.entries()) {
     if (settle(written[index], relation, outcome.restored, outcome)) await restoreRelations(engine, tx, context, relation, outcome);
     // What could not come back now may come back when it is restored by itself.
     else await keepTrashRelations(tx, [relation]);
+  }
+}
+
+/** All at once, for they may point at each other; one by one where that is not possible. */
+async function writeTogether(
+  engine: RecordEngine,
+  tx: Knex.Transaction,
+  context: CallContext,
+  object: string,
+  items: readonly WriteItem[],
+): Promise<readonly WriteOutcome[]> {
+  await savepoint(tx, 'set');
+  try {
+    const written = await engine.write(tx, context, object, items, { mode: 'atomic', asSystem: true });
+    await savepoint(tx, 'release');
+    return written;
+  } catch (error) {
+    if (!isAppError(error) || error.code === 'internal') throw error;
+    await savepoint(tx, 'back');
+    await savepoint(tx, 'release');
+    return engine.write(tx, context, object, items, { mode: 'each', asSystem: true });
   }
 }
 

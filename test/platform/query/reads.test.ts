@@ -215,6 +215,7 @@ describe('aggregate, search, history and names', () => {
     );
     expect(await reader.history(database.db, user(model, ['reader']), 'Shop', id(1))).to.deep.equal([
       {
+        record: id(1),
         version: 2,
         kind: 'updated',
         at: '2026-02-01T10:00:00.500Z',
@@ -227,6 +228,7 @@ describe('aggregate, search, history and names', () => {
         ],
       },
       {
+        record: id(1),
         version: 1,
         kind: 'created',
         at: '2026-02-01T10:00:00.500Z',

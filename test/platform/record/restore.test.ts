@@ -53,6 +53,18 @@ describe('restoring with relations', () => {
     expect(back.restored.map(({ object }) => object).sort()).to.deep.equal(['Item', 'Visit']);
   });
 
+  it('brings back records that point at each other', async () => {
+    const person = await create('Person', { code: next() });
+    const visit = await create('Visit', { person });
+    const first = await create('Item', { visit });
+    const second = await create('Item', { visit, after: first });
+    await update('Item', first, 1, { after: second });
+    const before = await graphOf(clinic);
+    const back = await restore('Person', person, await trash('Person', person, 1));
+    expect([back.restored.length, back.left]).to.deep.equal([3, []]);
+    expect(await graphOf(clinic)).to.deep.equal(before);
+  });
+
   it('without relations takes the record only', async () => {
     const person = await create('Person', { code: next() });
     await create('Visit', { person });

@@ -36,6 +36,7 @@ function everything(value: unknown, name: string): readonly unknown[] {
 function bodyFor({ method, path }: Operation): unknown {
   if (method === 'get' || method === 'delete') return undefined;
   if (path.endsWith('/bulk')) return { items: [{ op: 'delete', id: NOBODY, version: 1 }] };
+  if (path.endsWith('/merge')) return { sources: [{ id: NOBODY.replace(/.$/, '1'), version: 1 }] };
   if (path.endsWith('/aggregate')) return { measures: [{ as: 'n', op: 'count' }] };
   if (path.includes('/signing/')) return { name: 'Me', consent: true, seenHash: null };
   if (path.endsWith('/users')) return { email: 'x@plan.example', name: 'X', permissionSets: [] };

@@ -5,6 +5,7 @@ import type { TransitionStates } from '../../platform/record/transition-states.s
 import { readBody } from '../body.ts';
 import { handle, ifMatch, param, type Answer, type Call, type CallDeps } from '../call.ts';
 import { sectionsFor } from './layout.ts';
+import { lifecycleRoutes } from './lifecycle.ts';
 import { AGGREGATE_BODY, listOf, listQuery, onlyParameters, present, QUERY_BODY, valuesOf } from './read-query.ts';
 
 export interface RecordRouteDeps extends CallDeps {
@@ -66,10 +67,6 @@ export function recordRoutes(deps: RecordRouteDeps): Router {
       return { status: 204 };
     }),
   );
-  router.post(
-    '/:object/:id/restore',
-    on((call) => change(engine, call, { kind: 'restore', version: ifMatch(call.request) })),
-  );
   router.get(
     '/:object/:id/transitions',
     on(async (call) => ({ body: { data: await deps.transitionStates(call.db, call.context, ...target(call)) } })),
@@ -93,6 +90,7 @@ export function recordRoutes(deps: RecordRouteDeps): Router {
     '/:object/:id/history',
     on(async (call) => ({ body: { data: await reader.history(call.db, call.context, ...target(call)) } })),
   );
+  router.use(lifecycleRoutes(deps));
   return router;
 }
 
@@ -105,8 +103,7 @@ function created(call: Call, written: Written): Answer {
 
 type Change =
   | { readonly kind: 'update'; readonly version: number; readonly values: Readonly<Record<string, unknown>> }
-  | { readonly kind: 'transition'; readonly version: number; readonly transition: string; readonly values: Readonly<Record<string, unknown>> }
-  | { readonly kind: 'restore'; readonly version: number };
+  | { readonly kind: 'transition'; readonly version: number; readonly transition: string; readonly values: Readonly<Record<string, unknown>> };
 
 async function change(engine: RecordEngine, { request, db, context }: Call, what: Change): Promise<Answer> {
   const written = await engine.writeOne(db, context, param(request, 'object'), { ...what, id: param(request, 'id') });

@@ -3,6 +3,7 @@ import type { CallContext } from '../../platform/access/types.ts';
 import { fieldType } from '../../platform/model/field-types.ts';
 import type { FieldModel } from '../../platform/model/types.ts';
 import { bulkSchema } from '../api/bulk.ts';
+import { LIFECYCLE_BODIES } from '../api/lifecycle.ts';
 import { AGGREGATE_BODY, QUERY_BODY } from '../api/read-query.ts';
 import { canRead } from '../api/layout.ts';
 import {
@@ -161,13 +162,13 @@ export function recordPaths(rights: Rights): Json {
       parameters: [RECORD_ID],
       answer: list(common('HistoryEntry')),
     }),
-    ...writePaths(rights, base, one),
+    ...writePaths(rights, base),
     ...transitionPaths(rights, base, one),
     ...filePaths(rights, base),
   };
 }
 
-function writePaths(rights: Rights, base: string, one: Json): Json {
+function writePaths(rights: Rights, base: string): Json {
   const { name: tag, plural, label } = rights.object;
   const parameters = [RECORD_ID, IF_MATCH, ONCE];
   const outcomes = list(common('WriteOutcome'));
@@ -189,7 +190,43 @@ function writePaths(rights: Rights, base: string, one: Json): Json {
       : {}),
     ...(rights.canDelete
       ? {
-          [`${base}/{id}/restore`]: post({ id: `restore${tag}`, summary: `Take a ${label} out of the trash`, tag, parameters, answer: one, headers: ['ETag'] }),
+          [`${base}/{id}/restore`]: post({
+            id: `restore${tag}`,
+            summary: `Take a ${label} out of the trash, with what went there with it`,
+            tag,
+            parameters,
+            body: LIFECYCLE_BODIES.restore.schema,
+            bodyOptional: true,
+            answer: shape({ data: ref(tag), meta: common('Restored') }),
+            headers: ['ETag'],
+          }),
+        }
+      : {}),
+    ...(rights.canUpdate && rights.canDelete
+      ? {
+          [`${base}/{id}/merge`]: post({
+            id: `merge${tag}`,
+            summary: `Merge other ${plural} into a ${label}`,
+            tag,
+            parameters,
+            body: LIFECYCLE_BODIES.merge.schema,
+            answer: shape({ data: ref(tag), meta: common('Merged') }),
+            headers: ['ETag'],
+          }),
+        }
+      : {}),
+    ...(rights.canUpdate || rights.canDelete
+      ? {
+          [`${base}/{id}/undo`]: post({
+            id: `undo${tag}`,
+            summary: `Take back the last change of a ${label}, or a merge into it`,
+            tag,
+            parameters,
+            body: LIFECYCLE_BODIES.undo.schema,
+            bodyOptional: true,
+            answer: shape({ data: orNull(ref(tag)), meta: common('Undone') }),
+            headers: ['ETag'],
+          }),
         }
       : {}),
   };

@@ -95,6 +95,8 @@ const describing = {
   PageSections: shape({ sections: listOf(SECTION) }),
 };
 
+const RELATED = shape({ object: TEXT, id: UUID });
+
 const reading = {
   SearchHit: shape({ object: TEXT, id: UUID, name: TEXT, matched: TEXT }),
   ListMeta: shape({ count: WHOLE, countIsCapped: FLAG, countIsEstimate: FLAG }, ['count', 'countIsCapped', 'countIsEstimate']),
@@ -124,6 +126,17 @@ const reading = {
       shape({ ok: { const: false }, index: WHOLE, status: WHOLE, code: { enum: Object.keys(ERRORS) }, message: TEXT, errors: listOf(DETAIL) }),
     ],
   },
+  Restored: shape({
+    restored: { ...listOf(RELATED), description: 'Records that had gone to the trash with it and are back.' },
+    relinked: { ...listOf(RELATED), description: 'Records whose reference to it was cleared and stands again.' },
+    left: listOf(shape({ object: TEXT, id: UUID, code: { enum: Object.keys(ERRORS) }, reason: TEXT })),
+  }),
+  Merged: shape({ merge: orNull(UUID), preview: FLAG, moved: listOf(shape({ object: TEXT, field: TEXT, count: WHOLE })) }),
+  Undone: shape({
+    undid: oneOf('created', 'updated', 'deleted', 'restored', 'merged'),
+    version: WHOLE,
+    kept: { ...listOf(shape({ object: TEXT, id: UUID, field: orNull(TEXT), reason: TEXT })), description: 'What somebody changed since, and stays.' },
+  }),
   StoredFile: shape({ id: UUID, name: TEXT, mediaType: TEXT, size: WHOLE, sha256: TEXT }),
 };
 
@@ -187,8 +200,10 @@ const reporting = {
 };
 
 const NAMED = { title: orNull(TEXT), help: orNull(TEXT) };
+const TYPED: Json = { anyOf: [TEXT, listOf(TEXT)] };
 const QUESTION = shape({
   name: TEXT,
+  path: TEXT,
   field: TEXT,
   label: TEXT,
   help: orNull(TEXT),
@@ -196,9 +211,10 @@ const QUESTION = shape({
   control: oneOf('text', 'textarea', 'number', 'date', 'time', 'datetime', 'email', 'tel', 'url', 'select', 'radios', 'checkboxes', 'yesno'),
   required: FLAG,
   options: listOf(shape({ value: TEXT, label: TEXT })),
-  value: { anyOf: [TEXT, listOf(TEXT)] },
+  value: TYPED,
   display: TEXT,
   maxLength: orNull(WHOLE),
+  others: { ...listOf(shape({ value: TYPED, display: TEXT })), description: 'What was typed elsewhere at the same time; send the right answer with If-Match.' },
 });
 const PART: Json = {
   oneOf: [
@@ -210,7 +226,7 @@ const PART: Json = {
       label: TEXT,
       min: WHOLE,
       max: WHOLE,
-      rows: listOf(shape({ index: WHOLE, questions: listOf(QUESTION) })),
+      rows: listOf(shape({ index: WHOLE, id: TEXT, contested: FLAG, questions: listOf(QUESTION) })),
     }),
     shape({
       kind: { const: 'document' },
@@ -234,7 +250,7 @@ const filling = {
     version: WHOLE,
     visited: listOf(TEXT),
     lastPage: orNull(TEXT),
-    updatedAt: INSTANT,
+    updatedAt: orNull(INSTANT),
     submittedAt: orNull(INSTANT),
     editable: FLAG,
     pages: listOf(shape({ name: TEXT, title: TEXT, number: WHOLE, parts: listOf(PART) })),

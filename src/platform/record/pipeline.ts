@@ -285,17 +285,21 @@ async function numberRecords(batch: Batch): Promise<void> {
   }
 }
 
+const MANY = 50;
+
 async function writeRecords(batch: Batch, entries: readonly Entry[]): Promise<void> {
   const { plan, context } = batch;
   const tx = txOf(batch);
   const all = plan.stored.map(({ field }) => field);
   const creates = entries.filter((entry) => entry.item.kind === 'create');
+  // Of many records only the columns that some of them fill are sent; of few, all, so that the statement is a prepared one.
+  const filled = creates.length < MANY ? all : all.filter(({ name }) => creates.some(({ after }) => (after[name] ?? null) !== null));
   await insertRecords(
     tx,
     plan.object,
     context.model.version,
-    physicalColumns(all),
-    creates.map((entry) => physicalRow(entry.after, all)),
+    physicalColumns(filled),
+    creates.map((entry) => physicalRow(entry.after, filled)),
   );
   const changes = entries.filter((entry) => entry.item.kind !== 'create');
   const names = new Set(['version', 'updatedAt', 'updatedBy', ...changes.flatMap((entry) => entry.changed)]);

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
-import { keyword, platformTable, rows, sql } from '../sql.ts';
+import { keyword, platformTable, rows, sql, type Sql } from '../sql.ts';
 
 /** What is written beside a record, in its transaction. */
 export interface SideRow {
@@ -35,6 +35,21 @@ export interface SideRows {
   /** New search entries; every entry of `unlisted` is taken away first. */
   readonly listed: readonly SearchSideRow[];
   readonly unlisted: readonly string[];
+  /** Records whose search entries the worker makes (`search-backlog.sql.ts`). */
+  readonly later: readonly string[];
+}
+
+/** From this many new records on, their ids alone are sent: everything else in their history and audit rows is the same. */
+const MANY = 50;
+
+/** The records of a batch, as rows that history and audit are made from. */
+function recordRows(records: readonly SideRow[]): Sql {
+  const [first] = records;
+  const isAlike = records.length >= MANY && records.every(({ version, action }) => version === 1 && action === 'create');
+  if (!isAlike || first === undefined)
+    return sql`select * from jsonb_to_recordset(${JSON.stringify(records)}::jsonb) as r(id uuid, version int, kind text, action text, changes jsonb)`;
+  return sql`select id, 1 as version, ${first.kind}::text as kind, ${first.action}::text as action, '{}'::jsonb as changes
+    from unnest(${records.map(({ id }) => id)}::uuid[]) as r(id)`;
 }
 
 /** History, audit, events and search entries of a batch: one statement, two when search entries go away. */
@@ -69,13 +84,18 @@ export async function writeSideRows(
       : sql`, e as (insert into ${platformTable(tx, 'event')} (id, object, record_id, record_ids, kind, at, before, after, changed, transition, cause, actor, depth)
           select r.id, ${object.name}, r.record_id, r.record_ids, r.kind, ${at}::timestamptz, r.before, r.after, r.changed, r.transition, ${cause}::jsonb, ${actor}, ${depth}::int
           from jsonb_to_recordset(${JSON.stringify(side.events)}::jsonb) as r(id uuid, record_id uuid, record_ids uuid[], kind text, before jsonb, after jsonb, changed text[], transition text)${members})`;
+  const backlog =
+    side.later.length === 0
+      ? keyword('')
+      : sql`, b as (insert into ${platformTable(tx, 'search_backlog')} (object, record_ids) values (${object.name}, ${[...side.later]}::uuid[]))`;
+  const isNamed = side.records.length < MANY;
   await rows(
     tx,
-    sql`with w as materialized (select * from jsonb_to_recordset(${JSON.stringify(side.records)}::jsonb) as r(id uuid, version int, kind text, action text, changes jsonb)),
+    sql`with w as materialized (${recordRows(side.records)}),
         h as (insert into ${platformTable(tx, 'record_history')} (object_id, record_id, version, kind, at, actor, cause, reason, changes)
           select ${object.id}, id, version, kind, ${at}::timestamptz, ${actor}, ${cause}::jsonb, ${context.reason ?? null}::text, changes from w),
         a as (insert into ${platformTable(tx, 'audit_entry')} (at, actor, action, object, record_id, record_version, request_id)
-          select ${at}::timestamptz, ${actor}, action, ${object.name}, id, version, ${requestId}::text from w)${listing}${eventing} select 1`,
-    { name: `side_${side.listed.length > 0 ? 's' : ''}${side.events.length > 0 ? 'e' : ''}${isBlock ? 'b' : ''}` },
+          select ${at}::timestamptz, ${actor}, action, ${object.name}, id, version, ${requestId}::text from w)${listing}${eventing}${backlog} select 1`,
+    !isNamed ? {} : { name: `side_${side.listed.length > 0 ? 's' : ''}${side.events.length > 0 ? 'e' : ''}${isBlock ? 'b' : ''}` },
   );
 }

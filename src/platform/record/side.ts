@@ -79,21 +79,34 @@ function valueText(field: FieldModel, value: unknown): string | null {
   return null;
 }
 
-function searchKeysOf(batch: Batch, image: Image): string {
-  return searchKeys(batch.plan.searched.map((field) => valueText(field, image[field.name])));
+/** What search knows of a record: the values of its searched fields, folded. */
+export function searchKeysOf(searched: readonly FieldModel[], image: Image): string {
+  return searchKeys(searched.map((field) => valueText(field, image[field.name])));
+}
+
+/** Above this many records the worker makes the search entries: their index takes as long as the records themselves. */
+export const SEARCH_AT_ONCE = 500;
+
+/** Records of a large batch whose search entries are to be made anew. */
+function searchedLater(batch: Batch, entries: readonly Entry[]): readonly string[] {
+  const searched = new Set(batch.plan.searched.map(({ name }) => name));
+  const isTouched = (entry: Entry): boolean => entry.item.kind !== 'update' || entry.changed.some((name) => searched.has(name));
+  return searched.size === 0 ? [] : entries.filter(isTouched).map(({ id }) => id);
 }
 
 /** History, audit, events and search entries for entries that were written. */
 export function sideRowsOf(batch: Batch, entries: readonly Entry[]): SideRows {
   const listed: SearchSideRow[] = [];
   const unlisted: string[] = [];
-  for (const entry of entries) {
-    if (batch.plan.searched.length === 0) break;
-    const was = entry.before === null || entry.before['deletedAt'] !== null ? '' : searchKeysOf(batch, entry.before);
-    const is = entry.after['deletedAt'] === null ? searchKeysOf(batch, entry.after) : '';
+  const { searched } = batch.plan;
+  const later = entries.length > SEARCH_AT_ONCE ? searchedLater(batch, entries) : [];
+  for (const entry of entries.length > SEARCH_AT_ONCE ? [] : entries) {
+    if (searched.length === 0) break;
+    const was = entry.before === null || entry.before['deletedAt'] !== null ? '' : searchKeysOf(searched, entry.before);
+    const is = entry.after['deletedAt'] === null ? searchKeysOf(searched, entry.after) : '';
     if (is === was) continue;
     if (is === '') unlisted.push(entry.id);
     else listed.push({ record_id: entry.id, class: OPEN_CLASS, keys: is });
   }
-  return { records: entries.map((entry) => historyOf(batch, entry)), events: eventsOf(batch, entries), listed, unlisted };
+  return { records: entries.map((entry) => historyOf(batch, entry)), events: eventsOf(batch, entries), listed, unlisted, later };
 }

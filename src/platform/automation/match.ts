@@ -12,8 +12,12 @@ import type { CompiledRule, RuleRun, RunTrace } from './types.ts';
 /** Longest chain of rules that start each other; what would go deeper is put into quarantine. */
 export const MAX_DEPTH = 8;
 
+/** Whether a reason may name a field and its value; those who match rules may name all. */
+export type MayName = (field: string) => boolean;
+const anyField: MayName = () => true;
+
 /** Why an event does not start a rule, or null when its trigger fits (the condition comes after). */
-export function triggerObstacle(rule: CompiledRule, event: EventRow): string | null {
+export function triggerObstacle(rule: CompiledRule, event: EventRow, mayName: MayName = anyField): string | null {
   const on = rule.file.on;
   if (event.object !== rule.object) return `The event is about ${event.object}.`;
   if ('created' in on) return event.kind === 'created' ? null : `The record was ${event.kind}, not created.`;
@@ -21,7 +25,9 @@ export function triggerObstacle(rule: CompiledRule, event: EventRow): string | n
     if (event.kind !== 'updated') return `The record was ${event.kind}, not updated.`;
     const watched = on.fields;
     if (watched === undefined || watched.some((name) => event.changed.includes(name))) return null;
-    return `None of ${watched.join(', ')} changed (changed: ${event.changed.join(', ') || 'nothing'}).`;
+    const named = (names: readonly string[]): string =>
+      [...names.filter(mayName), ...(names.every(mayName) ? [] : ['what you may not read'])].join(', ') || 'nothing';
+    return `None of ${named(watched)} changed (changed: ${named(event.changed)}).`;
   }
   if ('mail' in on) {
     const mailbox = event.cause['kind'] === 'mail' ? event.cause['mailbox'] : null;
@@ -32,13 +38,13 @@ export function triggerObstacle(rule: CompiledRule, event: EventRow): string | n
 }
 
 /** Why a record's change of state does not start an `entered` or `left` rule, or null. */
-function stateObstacle(rule: CompiledRule, model: Model, before: Row | null, after: Row, transitionEvent: boolean): string | null {
+function stateObstacle(rule: CompiledRule, model: Model, before: Row | null, after: Row, transitionEvent: boolean, mayName: MayName): string | null {
   const on = rule.file.on;
   if (!('entered' in on) && !('left' in on)) return null;
   const field = objectOf(model, rule.object ?? '').path?.field ?? '';
   const [from, to] = [before?.[field] ?? null, after[field] ?? null];
   if ('entered' in on) {
-    if (to !== on.state) return `The state is "${String(to)}", not "${on.state}".`;
+    if (to !== on.state) return mayName(field) ? `The state is "${String(to)}", not "${on.state}".` : `The state is not "${on.state}".`;
     return from === on.state ? `The record already was in "${on.state}".` : null;
   }
   if (from !== on.state) return `The record was not in "${on.state}".`;
@@ -59,8 +65,9 @@ export async function matchEvent(
   rule: CompiledRule,
   event: EventRow,
   evaluator: Evaluator = makeEvaluator(db, context),
+  mayName: MayName = anyField,
 ): Promise<readonly MatchResult[]> {
-  const obstacle = triggerObstacle(rule, event);
+  const obstacle = triggerObstacle(rule, event, mayName);
   const ids = event.recordId === null ? (event.recordIds ?? []) : [event.recordId];
   if (obstacle !== null) return ids.map((recordId) => ({ recordId, matched: false, reason: obstacle, trace: {} }));
   const object = objectOf(context.model, event.object);
@@ -76,7 +83,7 @@ export async function matchEvent(
       results.push({ recordId, matched: false, reason: 'The record is gone.', trace: {} });
       continue;
     }
-    const state = stateObstacle(rule, context.model, before, after, event.kind === 'updated');
+    const state = stateObstacle(rule, context.model, before, after, event.kind === 'updated', mayName);
     results.push(
       state === null ? await matchCondition(context, rule, recordId, after, before, evaluator) : { recordId, matched: false, reason: state, trace: {} },
     );

@@ -47,6 +47,28 @@ describe('trash, merge and undo over HTTP', () => {
     expect((await act(admin, first, 'restore', 4, { everything: true })).status).to.equal(400);
   });
 
+  it('lists the trash of all objects by pages, what went there last first, for those who may delete', async () => {
+    const [first, second] = [await makeLead({ npi: '1912901257' }), await makeLead({ npi: '2034567893', lastName: 'Last' })].map(String);
+    const network = await admin('POST', '/api/v1/records/Network', { name: 'Gone', code: 'GONE', type: 'hmo', lineOfBusiness: 'commercial' });
+    const gone = String(at(network.body, 'data.id'));
+    for (const id of [first, second]) expect((await trash(String(id), 1)).status).to.equal(204);
+    expect((await admin('DELETE', `/api/v1/records/Network/${gone}`, undefined, { 'if-match': '"v1"' })).status).to.equal(204);
+    const seen: string[] = [];
+    for (let path = '/api/v1/trash?limit=1'; seen.length < 3;) {
+      const page = await admin('GET', path);
+      expect(page.status, page.text).to.equal(200);
+      seen.push(String(at(page.body, 'data.0.id')));
+      path = `/api/v1/trash?limit=1&cursor=${String(at(page.body, 'page.next'))}`;
+    }
+    expect(seen).to.deep.equal([gone, second, first]);
+    const leads = await admin('GET', '/api/v1/trash?objects=Lead&limit=1');
+    expect([at(leads.body, 'data.0.object'), at(leads.body, 'data.0.version'), at(leads.body, 'data.0.deletedBy.name')]).to.deep.equal(['Lead', 2, 'User 1']);
+    expect((await admin('GET', '/api/v1/trash?cursor=abc')).body['code']).to.equal('invalid_query');
+    const watcher = await test.caller('relations');
+    expect((await watcher('GET', '/api/v1/trash')).text).to.not.include(gone);
+    expect((await watcher('GET', '/api/v1/trash?objects=Network')).body['code']).to.equal('invalid_query');
+  });
+
   it('merges with a preview first, and parts again', async () => {
     const stays = await makeLead({ npi: '1184722779', email: null });
     const goes = await makeLead({ npi: '1376551804', email: 'ada@plan.example', firstName: 'Ada' });

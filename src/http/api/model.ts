@@ -1,11 +1,12 @@
 import { Router } from 'express';
 import type { Reader } from '../../platform/query/reader.ts';
+import { listTrash } from '../../platform/query/trash-list.ts';
 import { invalidQuery } from '../../platform/query/invalid-query.ts';
 import { handle, param, type CallDeps } from '../call.ts';
 import { clientOf } from '../openapi/client.ts';
 import { openApiOf } from '../openapi/document.ts';
 import { describeObject, listObjects } from './describe.ts';
-import { listOf, onlyParameters, present } from './read-query.ts';
+import { listOf, onlyParameters, present, wholeNumber } from './read-query.ts';
 
 export interface ModelRouteDeps extends CallDeps {
   readonly reader: Reader;
@@ -45,6 +46,19 @@ export function modelRoutes(deps: ModelRouteDeps): Router {
       if (text === undefined) throw invalidQuery('q', 'Say what to look for, as in ?q=smith.');
       const options = present({ objects: listOf(found.get('objects')), limit: limit === undefined ? undefined : Number(limit) });
       return { body: { data: await deps.reader.search(db, context, text, options) } };
+    }),
+  );
+  router.get(
+    '/trash',
+    handle(deps, async ({ request, db, context }) => {
+      const found = onlyParameters(request, ['objects', 'limit', 'cursor']);
+      return {
+        body: await listTrash(db, context, {
+          objects: listOf(found.get('objects')),
+          limit: wholeNumber('limit', found.get('limit')),
+          cursor: found.get('cursor'),
+        }),
+      };
     }),
   );
   return router;

@@ -107,7 +107,8 @@ export function listQuery(request: Request, object: string): ReadQuery {
   return { object, ...present(query) };
 }
 
-function wholeNumber(name: string, text: string | undefined): number | undefined {
+/** A parameter that is a whole number. @throws AppError invalid_query */
+export function wholeNumber(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (!/^\d{1,6}$/.test(text)) throw invalidQuery(name, `"${name}" is a whole number.`);
   return Number(text);

@@ -1,6 +1,6 @@
 import { rightsFor } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
-import { common, dataOf, get, inPath, inQuery, list, MAP, ONCE, post, TEXT, type Json } from './parts.ts';
+import { common, dataOf, get, inPath, inQuery, list, listOf, MAP, ONCE, orNull, post, shape, TEXT, type Json } from './parts.ts';
 
 const tag = 'General';
 
@@ -18,6 +18,17 @@ export function generalPaths(context: CallContext): Json {
       answer: dataOf(common('ObjectDescription')),
     }),
     '/api/v1/search': get({ id: 'search', summary: 'Search across objects', tag, parameters: search, answer: list(common('SearchHit')) }),
+    '/api/v1/trash': get({
+      id: 'listTrash',
+      summary: 'What lies in the trash, of all objects whose records you may delete',
+      tag,
+      parameters: [
+        inQuery('objects', 'Only these, separated by commas.'),
+        inQuery('limit', 'At most.', { type: 'integer', minimum: 1, maximum: 500, default: 50 }),
+        inQuery('cursor', 'Where the page before ended.'),
+      ],
+      answer: shape({ data: listOf(common('TrashedRecord')), page: shape({ next: orNull(TEXT) }) }),
+    }),
     '/api/v1/openapi.json': get({ id: 'getOpenApi', summary: 'This document', tag, answer: MAP }),
     '/api/v1/client.ts': get({
       id: 'getClient',

@@ -126,6 +126,7 @@ const reading = {
       shape({ ok: { const: false }, index: WHOLE, status: WHOLE, code: { enum: Object.keys(ERRORS) }, message: TEXT, errors: listOf(DETAIL) }),
     ],
   },
+  TrashedRecord: shape({ object: TEXT, id: UUID, version: WHOLE, name: TEXT, deletedAt: INSTANT, deletedBy: shape({ id: orNull(UUID), name: TEXT }) }),
   Restored: shape({
     restored: { ...listOf(RELATED), description: 'Records that had gone to the trash with it and are back.' },
     relinked: { ...listOf(RELATED), description: 'Records whose reference to it was cleared and stands again.' },

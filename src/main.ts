@@ -8,7 +8,7 @@ import { EXTENSIONS, metadataDirectories } from './extensions.ts';
 import { formRoutes } from './http/api/forms.ts';
 import { makeHttp } from './http/server.ts';
 import { makeRenderer } from './http/portal/render.ts';
-import { makePortalRoutes } from './http/portal/routes.ts';
+import { makePortalRoutes, makeProblemPage } from './http/portal/routes.ts';
 import { makeWrongSecrets } from './http/portal/wrong-secrets.ts';
 import type { CallContext, Cause, Principal } from './platform/access/types.ts';
 import { makeDeliveryTransition, platformActions } from './platform/automation/actions.ts';
@@ -158,6 +158,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     files,
     forms,
     render,
+    newId,
     secureCookies: publicUrl.startsWith('https:'),
     wrongSecrets: makeWrongSecrets(clock),
     contextFor: (principal, requestId) => contextFor(principal, { kind: 'request', requestId }),
@@ -185,7 +186,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     signIn,
     files,
     moreApi: [formRoutes({ db, clock, newId, currentModel, engine, reader, files, forms })],
-    portal: { routes, problemPage: (title, message) => render('message', { title, message, action: null, actionLabel: null }) },
+    portal: { routes, problemPage: makeProblemPage(render) },
     publicUrl: () => publicUrl,
     trustProxy: config.trustProxy,
     sendsMail: config.smtpUrl !== null,

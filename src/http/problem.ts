@@ -1,4 +1,4 @@
-import type { ErrorRequestHandler, Response } from 'express';
+import type { ErrorRequestHandler, Request, Response } from 'express';
 import { databaseTrouble } from '../platform/db.ts';
 import { AppError, ERRORS, isAppError, type ErrorCode } from '../platform/errors.ts';
 import { describeFailure } from '../platform/failure.ts';
@@ -118,7 +118,7 @@ export function makeProblemHandler(log: Log): ErrorRequestHandler {
 }
 
 /** For pages that people read: the same, as a page. Callers who do not ask for HTML get the problem document. */
-export function makePageProblemHandler(log: Log, page: (title: string, message: string) => string): ErrorRequestHandler {
+export function makePageProblemHandler(log: Log, page: (title: string, message: string, request: Request) => string): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
     if (response.headersSent || request.accepts('html') === false) {
       next(thrown);
@@ -128,7 +128,10 @@ export function makePageProblemHandler(log: Log, page: (title: string, message: 
     const title = STATUS[error.code] >= 500 ? 'Something failed on our side' : ERRORS[error.code].title;
     const message = ERRORS[error.code].public ? error.message : `Please try again in a moment. If you write to us, name this number: ${requestIdOf(request)}.`;
     if (error.retryAfterSeconds !== undefined) response.set('Retry-After', String(error.retryAfterSeconds));
-    response.status(STATUS[error.code]).type('html').send(page(title, message));
+    response
+      .status(STATUS[error.code])
+      .type('html')
+      .send(page(title, message, request));
   };
 }
 

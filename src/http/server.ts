@@ -1,6 +1,6 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
-import express, { Router, type Express, type RequestHandler } from 'express';
+import express, { Router, type Express, type Request, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Knex } from 'knex';
 import type { Clock } from '../platform/clock.ts';
@@ -57,7 +57,7 @@ export interface HttpDeps {
   /** More routes below /api/v1 for callers who signed in, each from its own module. */
   readonly moreApi?: readonly Router[];
   /** Server-rendered pages below /portal, and the page that says what went wrong there. */
-  readonly portal?: { readonly routes: Router; readonly problemPage: (title: string, message: string) => string };
+  readonly portal?: { readonly routes: Router; readonly problemPage: (title: string, message: string, request: Request) => string };
 }
 
 /** The whole web server as one express application; it opens no port by itself. */

@@ -1,13 +1,13 @@
 import { Router } from 'express';
 import { rightsFor, type Rights } from '../../platform/access/rights.ts';
-import { AppError } from '../../platform/errors.ts';
+import { AppError, isAppError } from '../../platform/errors.ts';
 import { formOf } from '../../platform/forms/pages.ts';
 import { signDocument, signingForm } from '../../platform/forms/signing.ts';
 import type { Forms, FormsDeps, OpenForm } from '../../platform/forms/submissions.ts';
 import type { TypedFields } from '../../platform/forms/types.ts';
 import type { FormFile, FormSection } from '../../platform/metadata/screen-types.ts';
 import { bodySchema, readBody } from '../body.ts';
-import { handle, param, type CallDeps } from '../call.ts';
+import { handle, ifMatch, param, type Answer, type Call, type CallDeps } from '../call.ts';
 
 export interface FormRouteDeps extends CallDeps, FormsDeps {
   readonly forms: Forms;
@@ -46,6 +46,25 @@ function shape(opened: OpenForm): unknown {
   return { id, form, object: submission.object, recordId, state, version, visited, lastPage, updatedAt, submittedAt, editable, pages, errors };
 }
 
+/** If-Match may be left out: then what is sent is merged into the draft, and a form that was returned is not sent unread. */
+function versionOf({ request }: Call): { readonly version?: number } {
+  return request.get('if-match') === undefined ? {} : { version: ifMatch(request) };
+}
+
+/** The form after it was worked on. A stale version is answered with the form as it stands. */
+async function formAfter(deps: FormRouteDeps, { request, db, context }: Call, work: (form: string, record: string) => Promise<OpenForm>): Promise<Answer> {
+  const form = param(request, 'form');
+  const record = param(request, 'record');
+  try {
+    const opened = await work(form, record);
+    return { body: { data: shape(opened) }, version: opened.submission.version };
+  } catch (error) {
+    if (!isAppError(error, 'conflict_version')) throw error;
+    const current = shape(await deps.forms.open(db, context, form, record));
+    throw new AppError(error.code, error.message, { errors: error.errors, extra: { ...error.extra, current } });
+  }
+}
+
 /** A form without the questions that the caller may not read: they may not know of them. */
 function describeForm(form: FormFile, rights: Rights, rightsOf: (relation: string) => Rights | null): unknown {
   const shown = (section: FormSection): readonly unknown[] => {
@@ -80,27 +99,23 @@ export function formRoutes(deps: FormRouteDeps): Router {
   );
   router.get(
     '/submissions/:form/:record',
-    handle(deps, async ({ request, db, context }) => {
-      return { body: { data: shape(await deps.forms.open(db, context, param(request, 'form'), param(request, 'record'))) } };
-    }),
+    handle(deps, (call) => formAfter(deps, call, (form, record) => deps.forms.open(call.db, call.context, form, record))),
   );
   router.patch(
     '/submissions/:form/:record/pages/:page',
-    handle(deps, async ({ request, db, context }) => {
-      const { fields, repeats, leave } = readBody(request, FORM_BODIES.page);
-      const input = { fields: fields ?? {}, repeats: repeats ?? {} };
-      return {
-        body: {
-          data: shape(await deps.forms.savePage(db, context, param(request, 'form'), param(request, 'record'), param(request, 'page'), input, leave === true)),
-        },
-      };
+    handle(deps, (call) => {
+      const { fields, repeats, leave } = readBody(call.request, FORM_BODIES.page);
+      const input = { fields: fields ?? {}, repeats: repeats ?? {}, ...versionOf(call) };
+      const page = param(call.request, 'page');
+      return formAfter(deps, call, (form, record) => deps.forms.savePage(call.db, call.context, form, record, page, input, leave === true));
     }),
   );
   router.post(
     '/submissions/:form/:record/submit',
-    handle(deps, async ({ request, db, context }) => {
-      const { attestation } = readBody(request, FORM_BODIES.submit);
-      return { body: { data: shape(await deps.forms.submit(db, context, param(request, 'form'), param(request, 'record'), attestation ?? '')) } };
+    handle(deps, (call) => {
+      const { attestation } = readBody(call.request, FORM_BODIES.submit);
+      const { version } = versionOf(call);
+      return formAfter(deps, call, (form, record) => deps.forms.submit(call.db, call.context, form, record, attestation ?? '', version));
     }),
   );
   router.get(

@@ -3,7 +3,7 @@ import type { CallContext } from '../../platform/access/types.ts';
 import { mayFill } from '../../platform/forms/asked.ts';
 import type { FormFile } from '../../platform/metadata/screen-types.ts';
 import { FORM_BODIES } from '../api/forms.ts';
-import { camel, common, dataOf, get, inPath, ONCE, patch, post, ref, UUID, type Json } from './parts.ts';
+import { camel, common, dataOf, get, IF_MATCH_DRAFT, inPath, ONCE, patch, post, ref, UUID, type Json } from './parts.ts';
 
 const tag = 'Forms';
 const RECORD = inPath('record', UUID);
@@ -52,21 +52,32 @@ function fillingPaths(context: CallContext, form: FormFile): Json {
     id: `page${name}`,
     summary: `Save a page of ${form.title}; drafts accept anything`,
     tag,
-    parameters: [RECORD, inPath('page')],
+    parameters: [RECORD, inPath('page'), IF_MATCH_DRAFT],
     body: FORM_BODIES.page.schema,
     answer,
-    errors: ['conflict_state', 'validation_failed'] as const,
+    headers: ['ETag'] as const,
+    errors: ['conflict_state', 'conflict_version', 'precondition_required', 'validation_failed'] as const,
   };
   const submit = {
     id: `submit${name}`,
     summary: `Send ${form.title}; everything is checked`,
     tag,
-    parameters: [RECORD, ONCE],
+    parameters: [RECORD, IF_MATCH_DRAFT, ONCE],
     body: FORM_BODIES.submit.schema,
     answer,
+    headers: ['ETag'] as const,
+    errors: ['conflict_state', 'conflict_version', 'validation_failed'] as const,
   };
   return {
-    [base]: get({ id: `submission${name}`, summary: `${form.title}, as filled in so far`, tag, parameters: [RECORD], answer, errors: ['conflict_state'] }),
+    [base]: get({
+      id: `submission${name}`,
+      summary: `${form.title}, as filled in so far`,
+      tag,
+      parameters: [RECORD],
+      answer,
+      headers: ['ETag'],
+      errors: ['conflict_state'],
+    }),
     [`${base}/pages/{page}`]: patch(page),
     ...(mayFill(context, form, 'submit') ? { [`${base}/submit`]: post(submit) } : {}),
   };

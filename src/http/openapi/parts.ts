@@ -38,6 +38,12 @@ export const inQuery = (name: string, description: string, schema: Json = TEXT):
 export const header = (name: string, required: boolean, description: string): Json => ({ name, in: 'header', required, description, schema: TEXT });
 
 export const IF_MATCH = header('If-Match', true, 'ETag of the record as it was read, such as "v3".');
+/** Of a draft: it may be left out, and what is sent is merged. */
+export const IF_MATCH_DRAFT = header(
+  'If-Match',
+  false,
+  'ETag of the form as it was read, such as "v3"; a stale one is refused. Without it answers are merged.',
+);
 export const ONCE = header('Idempotency-Key', false, 'A repeated request with the same key gets the first answer, for 24 hours.');
 export const REASON = header('Change-Reason', false, 'Why; kept in the history of what changes.');
 export const RECORD_ID = inPath('id', UUID);
@@ -140,7 +146,8 @@ function problemsOf(method: Method, { parameters = [], open = false, errors = []
   if (!open) found.add(401);
   if (isWrite && !open) found.add(403);
   if (parameters.some((parameter) => parameter['in'] === 'path')) found.add(404);
-  if (has('If-Match')) for (const status of [409, 412, 422, 428]) found.add(status);
+  if (parameters.some((parameter) => parameter['name'] === 'If-Match' && parameter['required'] === true))
+    for (const status of [409, 412, 422, 428]) found.add(status);
   if (has('Idempotency-Key')) for (const status of [409, 422]) found.add(status);
   // A body is read before anything else is looked at, also where none is asked for.
   if (hasBody || isWrite) for (const status of [413, 415]) found.add(status);

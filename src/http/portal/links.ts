@@ -1,9 +1,10 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { AppError } from '../../platform/errors.ts';
+import { AppError, isAppError } from '../../platform/errors.ts';
 import type { PortalLink } from '../../platform/identity/portal-link.sql.ts';
 import { findPortalLink, linkPrincipal, unknownLink, usePortalLink } from '../../platform/identity/portal-links.ts';
 import { isUuid } from '../../platform/ids.ts';
 import { requestIdOf } from '../request-id.ts';
+import { answersOnly, plainForm } from './read-form.ts';
 import type { LinkCall, PortalDeps } from './types.ts';
 
 const PREFIX = 'credenza_link_';
@@ -17,9 +18,13 @@ function cookies(request: Request): ReadonlyMap<string, string> {
   return found;
 }
 
+/** So long after its end a link is still told from one that this browser does not know. */
+const REMEMBERED_MS = 90 * 86_400_000;
+
 /** Keeps the link's secret in a cookie of this portal, so that addresses that are shared or logged hold no secret. */
 export function rememberLink(response: Response, linkId: string, secret: string, expiresAt: string, secure: boolean): void {
-  response.cookie(`${PREFIX}${linkId}`, secret, { httpOnly: true, sameSite: 'lax', secure, path: '/portal', expires: new Date(expiresAt) });
+  const expires = new Date(Date.parse(expiresAt) + REMEMBERED_MS);
+  response.cookie(`${PREFIX}${linkId}`, secret, { httpOnly: true, sameSite: 'lax', secure, path: '/portal', expires });
 }
 
 /** The secret that this browser holds for a link. @throws AppError not_found, with what to do */
@@ -36,14 +41,19 @@ export function requireSameOrigin(request: Request): void {
   throw new AppError('forbidden', 'This form can only be sent from its own page. Open the link in our mail again.');
 }
 
-/** The link behind a secret. Secrets that are none are counted against the address. @throws AppError not_found, too_many_requests */
-export async function openLink(deps: PortalDeps, request: Request, secret: string, now: string): Promise<PortalLink> {
+/** The link behind a secret, good or ended. Secrets that are none are counted against the address. @throws AppError not_found, too_many_requests */
+async function findLink(deps: PortalDeps, request: Request, secret: string): Promise<PortalLink> {
   const address = request.ip ?? '';
   deps.wrongSecrets.admit(address, secret);
   const link = await findPortalLink(deps.db, secret);
   if (link === null) throw unknownLink();
   deps.wrongSecrets.known(address, secret);
-  return usePortalLink(deps.db, link, now);
+  return link;
+}
+
+/** The link behind a secret. @throws AppError not_found when there is none or it has ended, too_many_requests */
+export async function openLink(deps: PortalDeps, request: Request, secret: string, now: string): Promise<PortalLink> {
+  return usePortalLink(deps.db, await findLink(deps, request, secret), now);
 }
 
 /** The call through the link that the address names, by the secret that this browser holds. @throws AppError not_found, too_many_requests */
@@ -55,11 +65,25 @@ export async function linkCallOf(deps: PortalDeps, request: Request): Promise<Li
   return { link, form: link.purpose.slice('form:'.length), context: { ...probe, principal: linkPrincipal(link) }, base: `/portal/${linkId}` };
 }
 
-/** Lets a body be read only from our own pages and for a link that is good: nobody else makes us hold their files. */
-export function knownLink(deps: PortalDeps): RequestHandler {
-  return async (request, _response, next) => {
+/**
+ * Reads a form from our own pages only, and through a link that is good: nobody else makes us hold their files. Of a form that
+ * comes through a link that has ended since, or while the database is away, the answers are read, for the page that refuses them
+ * to give back.
+ */
+export function readThroughLink(deps: PortalDeps, read: RequestHandler): RequestHandler {
+  const readAnswers = read === plainForm ? plainForm : answersOnly;
+  return async (request, response, next) => {
     requireSameOrigin(request);
-    await linkCallOf(deps, request);
-    next();
+    const linkId = String(request.params['link']);
+    const refused = await linkCallOf(deps, request).then(
+      () => null,
+      async (error: unknown) => {
+        const isKnown = !isAppError(error) || (isAppError(error, 'not_found') && (await findLink(deps, request, secretOf(request, linkId))).id === linkId);
+        if (!isKnown) throw error;
+        return error;
+      },
+    );
+    if (refused === null) await read(request, response, next);
+    else await readAnswers(request, response, (error: unknown) => next(error ?? refused));
   };
 }

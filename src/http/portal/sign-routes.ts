@@ -1,7 +1,7 @@
 import type { Router } from 'express';
 import { AppError, isAppError } from '../../platform/errors.ts';
 import { signDocument, signingForm } from '../../platform/forms/signing.ts';
-import { knownLink, linkCallOf } from './links.ts';
+import { linkCallOf, readThroughLink } from './links.ts';
 import { plainForm, text } from './read-form.ts';
 import type { LinkCall, PortalDeps } from './types.ts';
 
@@ -21,7 +21,7 @@ export async function drawSign(
   const states = path?.states ?? [];
   const position = states.findIndex((entry) => entry.name === state);
   const signed = !canSign && position >= states.findIndex((entry) => entry.name === transition?.to) && states[position]?.kind !== 'lost';
-  return deps.render('sign', {
+  return deps.render.page('sign', {
     title: form.title,
     base: call.base,
     lead: canSign || signed ? (form.confirmation?.body ?? '') : '',
@@ -53,7 +53,7 @@ export function addSignRoutes(router: Router, deps: PortalDeps): void {
     const bytes = await deps.files.read(deps.db, fileId);
     response.type('application/pdf').setHeader('Content-Disposition', 'inline; filename="document.pdf"').send(Buffer.from(bytes));
   });
-  router.post('/:link/sign', knownLink(deps), plainForm, async (request, response) => {
+  router.post('/:link/sign', readThroughLink(deps, plainForm), async (request, response) => {
     const call = await linkCallOf(deps, request);
     const typed = { name: text(request, 'name'), title: text(request, 'title'), consent: text(request, 'consent') === 'yes' };
     const signer = {

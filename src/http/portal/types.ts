@@ -3,14 +3,16 @@ import type { CallContext, Principal } from '../../platform/access/types.ts';
 import type { FileStore } from '../../platform/files/types.ts';
 import type { Forms, FormsDeps } from '../../platform/forms/submissions.ts';
 import type { PortalLink } from '../../platform/identity/portal-link.sql.ts';
-import type { RenderPage } from './render.ts';
+import type { NewId } from '../../platform/ids.ts';
+import type { Renderer } from './render.ts';
 import type { WrongSecrets } from './wrong-secrets.ts';
 
 export interface PortalDeps extends FormsDeps {
   readonly db: Knex;
   readonly forms: Forms;
   readonly files: FileStore;
-  readonly render: RenderPage;
+  readonly render: Renderer;
+  readonly newId: NewId;
   readonly secureCookies: boolean;
   readonly wrongSecrets: WrongSecrets;
   contextFor(principal: Principal, requestId: string): Promise<CallContext>;

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { digestOf } from '../../platform/forms/seen.ts';
 import type { FormError, FormPageView, FormPart, Question } from '../../platform/forms/types.ts';
 
 type View = Readonly<Record<string, unknown>>;
@@ -29,6 +31,24 @@ export function inputId(name: string): string {
   return name.replaceAll('.', '-');
 }
 
+/** What a browser's own date and time inputs can hold; they show anything else as empty. */
+const HELD_BY: Readonly<Partial<Record<Question['control'], RegExp>>> = {
+  date: /^\d{4}-\d{2}-\d{2}$/,
+  time: /^\d{2}:\d{2}(:\d{2})?$/,
+  datetime: /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?$/,
+};
+
+/** The type of the input: a plain one where a richer one would drop what was typed. */
+function inputTypeOf({ control, value }: Question): string {
+  const held = HELD_BY[control];
+  return held === undefined || typeof value !== 'string' || value === '' || held.test(value) ? INPUT_TYPES[control] : 'text';
+}
+
+/** A mark of how something is drawn: whoever holds the same one need not draw it anew. */
+function shapeOf(...drawn: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(drawn)).digest('base64url').slice(0, 12);
+}
+
 function questionView(question: Question, errors: readonly FormError[]): View {
   const error = errors.find((entry) => entry.name === question.name)?.message ?? null;
   const group = question.control === 'radios' || question.control === 'checkboxes' || question.control === 'yesno';
@@ -37,7 +57,13 @@ function questionView(question: Question, errors: readonly FormError[]): View {
   const described = [question.help === null ? '' : `${inputId(question.name)}-hint`, error === null ? '' : `${inputId(question.name)}-error`].filter(
     (id) => id !== '',
   );
+  const inputType = inputTypeOf(question);
+  const { name, path, label, help, required, others } = question;
   return {
+    path,
+    shape: shapeOf(name, label, help, required, others, options, inputType),
+    others: others.map((other) => ({ display: other.display, digest: digestOf(other.value) })),
+    display: question.display,
     name: question.name,
     label: question.label,
     help: question.help,
@@ -46,7 +72,7 @@ function questionView(question: Question, errors: readonly FormError[]): View {
     group,
     isSelect: question.control === 'select',
     isArea: question.control === 'textarea',
-    inputType: INPUT_TYPES[question.control],
+    inputType,
     inputMode: question.control === 'number' ? 'decimal' : null,
     autocomplete: AUTOCOMPLETE[question.control] ?? null,
     width:
@@ -63,7 +89,7 @@ function size(bytes: number): string {
   return bytes < 1_048_576 ? `${String(Math.max(1, Math.round(bytes / 1024)))} KB` : `${(bytes / 1_048_576).toFixed(1)} MB`;
 }
 
-function partView(part: FormPart, errors: readonly FormError[], recordIds: (relation: string, index: number) => string): View {
+function partView(part: FormPart, errors: readonly FormError[]): View {
   const kinds = {
     isFields: part.kind === 'fields',
     isRepeat: part.kind === 'repeat',
@@ -73,10 +99,11 @@ function partView(part: FormPart, errors: readonly FormError[], recordIds: (rela
   };
   switch (part.kind) {
     case 'fields':
-      return { ...kinds, questions: part.questions.map((question) => questionView(question, errors)) };
+      return { ...kinds, block: `fields:${part.title ?? ''}`, questions: part.questions.map((question) => questionView(question, errors)) };
     case 'repeat':
       return {
         ...kinds,
+        block: `repeat:${part.relation}`,
         relation: part.relation,
         label: part.label,
         labelLower: part.label.toLowerCase(),
@@ -85,13 +112,17 @@ function partView(part: FormPart, errors: readonly FormError[], recordIds: (rela
         addable: part.rows.length < part.max,
         rows: part.rows.map((row) => ({
           index: row.index,
-          recordId: recordIds(part.relation, row.index),
+          rowId: row.id,
+          contested: row.contested,
+          error: errors.find((entry) => entry.name === `${part.relation}.${String(row.index)}`)?.message ?? null,
           questions: row.questions.map((question) => questionView(question, errors)),
         })),
       };
     case 'document':
       return {
         ...kinds,
+        block: `document:${part.type}`,
+        shape: shapeOf(part.label, part.required, part.given),
         type: part.type,
         label: part.label,
         required: part.required,
@@ -103,15 +134,35 @@ function partView(part: FormPart, errors: readonly FormError[], recordIds: (rela
 }
 
 /** A page's questions and complaints as the template draws them. */
-export function pageView(page: FormPageView, errors: readonly FormError[], recordIds: (relation: string, index: number) => string): View {
+export function pageView(page: FormPageView, total: number, errors: readonly FormError[]): View {
   return {
     name: page.name,
     title: page.title,
     number: page.number,
+    total,
     hasErrors: errors.length > 0,
     errors: errors.map((error) => ({ message: error.message, href: `#${inputId(error.name)}` })),
-    parts: page.parts.map((part) => partView(part, errors, recordIds)),
+    parts: page.parts.map((part) => partView(part, errors)),
   };
+}
+
+/** Which questions a page asks, and how: answers and complaints left out. */
+export function pageShape(page: FormPageView, total: number): string {
+  const bare = (question: Question): unknown => ({ ...question, value: inputTypeOf(question), display: '' });
+  return shapeOf(
+    total,
+    page.number,
+    page.parts.map((part) => {
+      switch (part.kind) {
+        case 'fields':
+          return { ...part, questions: part.questions.map(bare) };
+        case 'repeat':
+          return { ...part, rows: part.rows.map((row) => ({ ...row, questions: row.questions.map(bare) })) };
+        case 'document':
+          return part;
+      }
+    }),
+  );
 }
 
 /** Label and answer of everything on a page, for checking before it is sent. */

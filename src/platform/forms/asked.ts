@@ -5,8 +5,11 @@ import type { CallContext } from '../access/types.ts';
 import { AppError, type ErrorDetail } from '../errors.ts';
 import type { FormFile, FormPage } from '../metadata/screen-types.ts';
 import type { Reader } from '../query/reader.ts';
+import { rowId } from './merge.ts';
 import { formOf, type FormReader } from './pages.ts';
-import type { FormPageView, FormPart, PageInput, TypedFields } from './types.ts';
+import type { FormPageView, FormPart, PageInput, Submission, TypedFields } from './types.ts';
+
+const ROW_MARK = /^new-[0-9a-z]{1,32}$/;
 
 /** What a form, or one of its pages, asks for at all, whatever its conditions say. */
 export interface Asked {
@@ -42,30 +45,28 @@ export function checkInput(page: FormPage, input: PageInput): void {
   if (errors.length > 0) throw new AppError('bad_request', errors[0]?.detail ?? 'The page does not ask for this.', { errors });
 }
 
-function idsOf(rows: readonly TypedFields[]): readonly string[] {
-  return rows.flatMap((row) => (typeof row['id'] === 'string' ? [row['id']] : []));
-}
-
 /**
- * A row of a repeating group may name only a record that belongs to the form's own record: its id comes from the browser.
+ * A row of a repeating group may name only a record that belongs to the form's own record, a row of the draft, or the mark of
+ * a row that has no record yet: its id comes from the browser.
  * @throws AppError not_found for any other, worded as for one that does not exist
  */
 export async function requireOwnRows(
   deps: { readonly reader: Reader },
   db: Knex,
   context: CallContext,
-  reader: FormReader,
-  recordId: string,
+  { reader, submission }: { readonly reader: FormReader; readonly submission: Submission },
   repeats: Readonly<Record<string, readonly TypedFields[]>>,
 ): Promise<void> {
   for (const [relation, rows] of Object.entries(repeats)) {
-    const ids = idsOf(rows);
-    if (ids.length === 0) continue;
-    const { object, via } = reader.related(relation);
-    const found = await deps.reader.list(db, context, { object: object.name, equals: { [via]: recordId }, fields: ['id'], limit: 500 });
-    const own = new Set(found.data.map((record) => record.id));
-    if (ids.some((id) => !own.has(id))) throw new AppError('not_found', `One of the rows of "${relation}" is not there any more. Reload the page.`);
+    const ids = rows.map(rowId).filter((id) => id !== '');
     if (new Set(ids).size < ids.length) throw new AppError('bad_request', `Two rows of "${relation}" are the same record.`);
+    const drafted = new Set((submission.data.repeats[relation] ?? []).map(rowId));
+    const records = ids.filter((id) => !drafted.has(id) && !ROW_MARK.test(id));
+    if (records.length === 0) continue;
+    const { object, via } = reader.related(relation);
+    const found = await deps.reader.list(db, context, { object: object.name, equals: { [via]: submission.recordId }, fields: ['id'], limit: 500 });
+    const own = new Set(found.data.map((record) => record.id));
+    if (records.some((id) => !own.has(id))) throw new AppError('not_found', `One of the rows of "${relation}" is not there any more. Reload the page.`);
   }
 }
 

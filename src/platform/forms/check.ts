@@ -1,10 +1,7 @@
 import { parseTyped } from './parse.ts';
 import { fieldOf, viewPages, type FormReader } from './pages.ts';
-import type { DraftData, FormError, FormPageView, Question, Typed } from './types.ts';
-
-function isEmpty(value: Typed): boolean {
-  return typeof value === 'string' ? value.trim() === '' : value.length === 0;
-}
+import { isBlank } from './seen.ts';
+import type { DraftData, FormError, FormPageView, Question } from './types.ts';
 
 /** A label as it stands inside a sentence: "CAQH number" stays, "First name" becomes "first name". */
 function inSentence(label: string): string {
@@ -37,7 +34,8 @@ function missing(question: Question): string {
 }
 
 function checkQuestion(reader: FormReader, relation: string | null, question: Question): string | null {
-  if (isEmpty(question.value)) return question.required ? missing(question) : null;
+  if (question.others.length > 0) return `Choose one of the answers that were given: ${inSentence(question.label)}`;
+  if (isBlank(question.value)) return question.required ? missing(question) : null;
   const owner = relation === null ? reader.object : reader.related(relation).object;
   const parsed = parseTyped(owner, fieldOf(owner, question.field), question.value);
   return parsed.ok ? null : `${question.label}: ${parsed.message}`;
@@ -56,7 +54,12 @@ export function checkPage(reader: FormReader, page: FormPageView): readonly Form
         break;
       case 'repeat':
         if (part.rows.length < part.min) complain(part.relation, part.label, `Add at least ${String(part.min)}: ${inSentence(part.label)}`);
+        if (part.rows.length > part.max) complain(part.relation, part.label, `Remove some, at most ${String(part.max)}: ${inSentence(part.label)}`);
         for (const row of part.rows) {
+          if (row.contested) {
+            const label = `${inSentence(part.label)} ${String(row.index + 1)}`;
+            complain(`${part.relation}.${String(row.index)}`, part.label, `Keep or remove ${label}: it was removed on one device and changed on another`);
+          }
           for (const question of row.questions) complain(question.name, question.label, checkQuestion(reader, part.relation, question));
         }
         break;

@@ -5,6 +5,7 @@ import type { EvalContext, Row } from '../expression/types.ts';
 import type { FormField, FormFile, FormPage, FormSection } from '../metadata/screen-types.ts';
 import type { FieldModel, Model, ObjectModel } from '../model/types.ts';
 import { controlOf, displayTyped } from './controls.ts';
+import { newRowId, rowId } from './merge.ts';
 import { parseTyped } from './parse.ts';
 import type { DraftData, FormPageView, FormPart, PageStatus, Question, Submission, Typed, TypedFields } from './types.ts';
 
@@ -17,6 +18,8 @@ export interface FormReader {
   isSectionVisible(section: FormSection): boolean;
   isFieldVisible(field: FormField, row: Row | null, owner: ObjectModel): boolean;
   isRequired(field: FormField, row: Row | null, owner: ObjectModel): boolean;
+  /** A fresh mark for a row that is shown and not typed in yet. */
+  readonly newRowId: () => string;
   /** The object behind a repeating group. */
   related(relation: string): { readonly object: ObjectModel; readonly via: string };
 }
@@ -92,16 +95,25 @@ export function readForm(context: CallContext, formName: string, data: DraftData
       const kind = fieldOf(owner, field.field);
       return kind.required || field.optional !== true;
     },
+    newRowId: () => newRowId(context.newId),
     related,
   };
 }
 
-function question(reader: FormReader, owner: ObjectModel, entry: FormField, typed: TypedFields, row: Row | null, prefix: string): Question {
+/** Where a question stands: what its input's name and its path begin with, and what was typed elsewhere. */
+interface Place {
+  readonly name: string;
+  readonly path: string;
+  readonly others: DraftData['others'];
+}
+
+function question(reader: FormReader, owner: ObjectModel, entry: FormField, typed: TypedFields, row: Row | null, place: Place): Question {
   const field = fieldOf(owner, entry.field);
   const value: Typed = typed[entry.field] ?? (field.kind === 'multiPicklist' ? [] : '');
   const options = (field.values?.values ?? []).filter((option) => option.active !== false).map((option) => ({ value: option.code, label: option.label }));
   return {
-    name: `${prefix}${entry.field}`,
+    name: `${place.name}${entry.field}`,
+    path: `${place.path}${entry.field}`,
     field: entry.field,
     label: entry.label ?? field.label,
     help: entry.help ?? field.help,
@@ -112,25 +124,31 @@ function question(reader: FormReader, owner: ObjectModel, entry: FormField, type
     value,
     display: displayTyped(field, value),
     maxLength: field.maxLength,
+    others: (place.others[`${place.path}${entry.field}`] ?? []).map((other) => ({ value: other, display: displayTyped(field, other) })),
   };
 }
 
 function partsOf(reader: FormReader, page: FormPage, data: DraftData): readonly FormPart[] {
   const parts: FormPart[] = [];
+  const { others } = data;
   for (const section of page.sections) {
     if (!reader.isSectionVisible(section)) continue;
     const heading = { title: section.title ?? null, help: section.help ?? null };
     if (section.fields !== undefined) {
       const shown = section.fields.filter((field) => reader.isFieldVisible(field, null, reader.object));
       if (shown.length > 0)
-        parts.push({ kind: 'fields', ...heading, questions: shown.map((field) => question(reader, reader.object, field, data.fields, null, '')) });
+        parts.push({
+          kind: 'fields',
+          ...heading,
+          questions: shown.map((field) => question(reader, reader.object, field, data.fields, null, { name: '', path: '', others })),
+        });
     }
     if (section.repeat !== undefined) {
       const { repeat } = section;
       const owner = reader.related(repeat.relation).object;
       const given = data.repeats[repeat.relation] ?? [];
       const least = Math.max(repeat.min ?? 0, 0);
-      const rows = given.length >= least ? given : [...given, ...Array.from({ length: least - given.length }, (): TypedFields => ({}))];
+      const rows = given.length >= least ? given : [...given, ...Array.from({ length: least - given.length }, (): TypedFields => ({ id: reader.newRowId() }))];
       parts.push({
         kind: 'repeat',
         ...heading,
@@ -141,7 +159,14 @@ function partsOf(reader: FormReader, page: FormPage, data: DraftData): readonly 
         rows: rows.map((typed, index) => {
           const row = parsedRow(owner, typed);
           const shown = repeat.fields.filter((field) => reader.isFieldVisible(field, row, owner));
-          return { index, questions: shown.map((field) => question(reader, owner, field, typed, row, `${repeat.relation}.${String(index)}.`)) };
+          const id = rowId(typed);
+          const place = { name: `${repeat.relation}.${String(index)}.`, path: `${repeat.relation}/${id}/`, others };
+          return {
+            index,
+            id,
+            contested: others[`${repeat.relation}/${id}`] !== undefined,
+            questions: shown.map((field) => question(reader, owner, field, typed, row, place)),
+          };
         }),
       });
     }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { inTransaction } from '../db.ts';
@@ -9,13 +10,16 @@ import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
 import type { Reader } from '../query/reader.ts';
 import { actorOf } from '../record/actor.ts';
-import type { RecordEngine, WriteOptions } from '../record/types.ts';
+import type { RecordEngine } from '../record/types.ts';
 import { askedBy, checkInput, documentPart, requireFillable, requireOwnRows } from './asked.ts';
 import { checkForm, checkPage } from './check.ts';
 import { formOf, readForm, viewPages, type FormReader } from './pages.ts';
-import { parseTyped, typeValue } from './parse.ts';
-import { closeSubmission, findSubmission, insertDraft, updateDraft } from './submission.sql.ts';
+import { mergePage, newRowId, rowId } from './merge.ts';
+import { typeValue } from './parse.ts';
+import { isSame } from './seen.ts';
+import { findSubmission, insertDraft, updateDraft } from './submission.sql.ts';
 import type { DraftData, FormError, FormPageView, PageInput, Submission, Typed, TypedFields } from './types.ts';
+import { writeForm } from './write-form.ts';
 
 export interface FormsDeps {
   readonly engine: RecordEngine;
@@ -35,9 +39,12 @@ export interface OpenForm {
 }
 
 export interface Forms {
-  /** The submission for this record; begins a draft, prefilled from the record, where there is none and `begin` is set. */
+  /** The submission for this record; where there is none, what a draft would begin with. Writes nothing: a draft begins with the first save. */
   open(db: Knex, context: CallContext, form: string, recordId: string): Promise<OpenForm>;
-  /** Stores what was typed on a page, good or bad, and answers the complaints about that page. */
+  /**
+   * Stores what was typed on a page, good or bad, merged into what others typed meanwhile.
+   * @throws AppError conflict_state once it was sent, conflict_version for a stale `input.version`
+   */
   savePage(db: Knex, context: CallContext, form: string, recordId: string, page: string, input: PageInput, leave: boolean): Promise<OpenForm>;
   upload(
     db: Knex,
@@ -46,8 +53,12 @@ export interface Forms {
     recordId: string,
     file: { readonly type: string; readonly name: string; readonly mediaType: string; readonly bytes: Uint8Array },
   ): Promise<OpenForm>;
-  /** Validates everything and writes it in one transaction. @throws AppError validation_failed with all complaints */
-  submit(db: Knex, context: CallContext, form: string, recordId: string, attestation: string): Promise<OpenForm>;
+  /**
+   * Validates everything and writes it in one transaction.
+   * @param version of the draft that was read over; a form that was returned and not changed since is sent again only with it
+   * @throws AppError validation_failed with all complaints, conflict_version when the draft has changed, conflict_state
+   */
+  submit(db: Knex, context: CallContext, form: string, recordId: string, attestation: string, version?: number): Promise<OpenForm>;
 }
 
 function evaluation(context: CallContext): EvalContext {
@@ -75,7 +86,8 @@ function maySendAgain(context: CallContext, formName: string, record: Row): bool
   return form.submit !== undefined && form.editableWhen !== undefined && isEditable(context, formName, record);
 }
 
-async function prefill(deps: FormsDeps, db: Knex, context: CallContext, formName: string, record: Row): Promise<DraftData> {
+/** What a draft begins with: the record and its rows, those that were sent before in the order in which they were typed. */
+async function prefill(deps: FormsDeps, db: Knex, context: CallContext, formName: string, record: Row, sent: DraftData | null): Promise<DraftData> {
   const { object } = formOf(context.model, formName);
   const wanted = askedBy(formOf(context.model, formName).form);
   const typed = (source: Row, owner: typeof object, names: readonly string[]): TypedFields => {
@@ -98,9 +110,12 @@ async function prefill(deps: FormsDeps, db: Knex, context: CallContext, formName
       sort: ['createdAt'],
       limit: 500,
     });
-    repeats[relation] = children.data.map((child) => ({ id: child.id, ...typed(child, owner, names) }));
+    const order = new Map((sent?.repeats[relation] ?? []).map((row, index) => [rowId(row), index]));
+    const place = (child: { readonly id: string }): number => order.get(child.id) ?? order.size;
+    const ordered = [...children.data].sort((left, right) => place(left) - place(right));
+    repeats[relation] = ordered.map((child) => ({ id: child.id, ...typed(child, owner, names) }));
   }
-  return { fields: typed(record, object, [...wanted.fields]), repeats, documents: {} };
+  return { fields: typed(record, object, [...wanted.fields]), repeats, documents: {}, removed: {}, writers: {}, others: {} };
 }
 
 function assemble(context: CallContext, submission: Submission, record: Row): OpenForm {
@@ -116,16 +131,34 @@ async function load(deps: FormsDeps, db: Knex, context: CallContext, form: strin
   const reopened = found?.state === 'submitted' && maySendAgain(context, form, record);
   if (found !== null && !reopened) return assemble(context, found, record);
   // A returned form begins anew from the record, whose rows were made by the first submission; its documents are there already.
-  const data = { ...(await prefill(deps, db, context, form, record)), documents: found?.data.documents ?? {} };
-  const hash = createHash('sha256')
-    .update(JSON.stringify(formOf(context.model, form).form))
-    .digest('hex');
-  await inTransaction(db, (tx) =>
-    insertDraft(tx, { id: context.newId(), form, formHash: hash, object: object.name, recordId, data, visited: found?.visited ?? [], at: context.now }),
-  );
-  const begun = await findSubmission(db, form, recordId);
-  if (begun === null) throw new AppError('internal', 'The draft could not be begun.');
-  return assemble(context, begun, record);
+  const data = { ...(await prefill(deps, db, context, form, record, found?.data ?? null)), documents: found?.data.documents ?? {} };
+  const draft: Submission = {
+    id: draftId(form, recordId, found?.id ?? ''),
+    begun: false,
+    form,
+    object: object.name,
+    recordId,
+    state: 'draft',
+    version: found === null ? 0 : found.version + 1,
+    data,
+    visited: found?.visited ?? [],
+    lastPage: null,
+    updatedAt: null,
+    submittedAt: null,
+  };
+  return assemble(context, draft, record);
+}
+
+/** The id of a draft that may not be begun yet (RFC 9562, version 8): two that begin it at once begin the same one. */
+function draftId(form: string, recordId: string, before: string): string {
+  const bytes = createHash('sha256')
+    .update(JSON.stringify([form, recordId, before]))
+    .digest()
+    .subarray(0, 16);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = bytes.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
 async function open(deps: FormsDeps, db: Knex, context: CallContext, form: string, recordId: string): Promise<OpenForm> {
@@ -141,139 +174,43 @@ async function loadEditable(deps: FormsDeps, db: Knex, context: CallContext, for
   throw new AppError('conflict_state', 'This form was sent already and can no longer be changed. Ask for it to be returned if something is wrong.');
 }
 
-async function change(
-  deps: FormsDeps,
-  db: Knex,
-  context: CallContext,
-  form: string,
-  recordId: string,
-  edit: (submission: Submission) => { readonly data: DraftData; readonly visited: readonly string[]; readonly lastPage: string | null },
-): Promise<OpenForm> {
+/** The draft under lock, begun if it was not. @throws AppError conflict_state when it was sent meanwhile */
+async function lockDraft(tx: Knex.Transaction, context: CallContext, { submission, reader }: OpenForm): Promise<Submission> {
+  if (!submission.begun) {
+    const hash = createHash('sha256').update(JSON.stringify(reader.form)).digest('hex');
+    await insertDraft(tx, submission, hash, context.now);
+  }
+  const locked = await findSubmission(tx, submission.form, submission.recordId, true);
+  if (locked?.id === submission.id && locked.state === 'draft') return locked;
+  throw new AppError('conflict_state', 'This form was sent in the meantime. Reload the page.');
+}
+
+type Edit = Pick<Submission, 'data' | 'visited' | 'lastPage'>;
+
+async function change(deps: FormsDeps, db: Knex, context: CallContext, opened: OpenForm, edit: (submission: Submission) => Edit): Promise<OpenForm> {
+  const { form, recordId } = opened.submission;
   await inTransaction(db, async (tx) => {
-    const locked = await findSubmission(tx, form, recordId, true);
-    if (locked?.state !== 'draft') throw new AppError('conflict_state', 'This form was sent in the meantime. Reload the page.');
+    const locked = await lockDraft(tx, context, opened);
+    const { data, visited, lastPage } = locked;
     const next = edit(locked);
-    await updateDraft(tx, locked.id, { ...next, at: context.now });
+    if (!isDeepStrictEqual(next, { data, visited, lastPage })) await updateDraft(tx, locked.id, { ...next, at: context.now });
   });
   return load(deps, db, context, form, recordId);
 }
 
-function valuesOf(
-  reader: FormReader,
-  page: FormPageView,
-): { readonly fields: Record<string, unknown>; readonly repeats: Record<string, Record<string, unknown>[]> } {
-  const fields: Record<string, unknown> = {};
-  const repeats: Record<string, Record<string, unknown>[]> = {};
-  for (const part of page.parts) {
-    if (part.kind === 'fields') {
-      for (const question of part.questions) {
-        const field = reader.object.fields.get(question.field);
-        const parsed = field === undefined ? null : parseTyped(reader.object, field, question.value);
-        if (parsed?.ok === true) fields[question.field] = parsed.value;
-      }
-    } else if (part.kind === 'repeat') {
-      const { object } = reader.related(part.relation);
-      repeats[part.relation] = part.rows.map((row) => {
-        const values: Record<string, unknown> = {};
-        for (const question of row.questions) {
-          const field = object.fields.get(question.field);
-          const parsed = field === undefined ? null : parseTyped(object, field, question.value);
-          if (parsed?.ok === true) values[question.field] = parsed.value;
-        }
-        return values;
-      });
-    }
-  }
-  return { fields, repeats };
-}
-
-/**
- * Writes the whole form into its record, its repeats and its documents; the caller has checked it. A personal link is the
- * right to fill in its form, so that what it asks for is written with the system's rights; staff write with their own.
- */
-async function writeForm(deps: FormsDeps, tx: Knex.Transaction, context: CallContext, opened: OpenForm, attestation: string): Promise<void> {
-  const { reader, submission, pages } = opened;
-  const { form, object } = reader;
-  const options = { asSystem: context.principal.kind !== 'user' };
-  const fields: Record<string, unknown> = {};
-  const repeats: Record<string, Record<string, unknown>[]> = {};
-  for (const page of pages) {
-    const values = valuesOf(reader, page);
-    Object.assign(fields, values.fields);
-    Object.assign(repeats, values.repeats);
-  }
-  // What earlier answers made the form ask for, and these do not, was answered for nothing: it goes.
-  for (const name of askedBy(form).fields) {
-    if (!(name in fields) && (opened.record[name] ?? null) !== null && object.fields.get(name)?.required === false) fields[name] = null;
-  }
-  if (form.attestation !== undefined) {
-    fields[form.attestation.nameField] = attestation;
-    fields[form.attestation.atField] = context.now;
-  }
-  const { recordId: id } = submission;
-  // With the system's rights the last write wins under lock: an applicant cannot be asked to merge what a rule wrote meanwhile.
-  const at = (version: unknown): { readonly version?: number } => (options.asSystem ? {} : { version: Number(version) });
-  const [written] = await deps.engine.write(tx, context, object.name, [{ kind: 'update', id, ...at(opened.record['version']), values: fields }], options);
-  for (const [relation, list] of Object.entries(repeats)) await writeRows(deps, tx, context, opened, relation, list, options);
-  await writeDocuments(deps, tx, context, opened, options);
-  if (form.submit !== undefined) {
-    const now = at(written?.ok === true ? written.version : null);
-    await deps.engine.write(tx, context, object.name, [{ kind: 'transition', id, ...now, transition: form.submit }], options);
-  }
-  const snapshot = pages.map((page) => ({ title: page.title, parts: page.parts }));
-  await closeSubmission(tx, submission.id, snapshot, context.now);
-}
-
-/** Rows that were taken out go to the trash, rows with an id of the record's own are changed, all others are new. */
-async function writeRows(
-  deps: FormsDeps,
-  tx: Knex.Transaction,
-  context: CallContext,
-  { reader, submission }: OpenForm,
-  relation: string,
-  list: readonly Record<string, unknown>[],
-  options: WriteOptions,
-): Promise<void> {
-  const { object: owner, via } = reader.related(relation);
-  const typed = submission.data.repeats[relation] ?? [];
-  const found = await deps.reader.list(tx, context, { object: owner.name, equals: { [via]: submission.recordId }, fields: ['id', 'version'], limit: 500 });
-  const existing = new Map(found.data.map((child) => [child.id, child.version]));
-  const kept = new Set(typed.map((row) => row['id']));
-  const gone = [...existing].flatMap(([id, version]) => (kept.has(id) ? [] : [{ kind: 'delete' as const, id, version }]));
-  const writes = list.map((values, index) => {
-    const id = typed[index]?.['id'];
-    const version = typeof id === 'string' ? existing.get(id) : undefined;
-    return typeof id === 'string' && version !== undefined
-      ? { kind: 'update' as const, id, version, values }
-      : { kind: 'create' as const, values: { ...values, [via]: submission.recordId } };
-  });
-  if (gone.length > 0) await deps.engine.write(tx, context, owner.name, gone, options);
-  for (const kind of ['update', 'create'] as const) {
-    const batch = writes.filter((write) => write.kind === kind);
-    if (batch.length > 0) await deps.engine.write(tx, context, owner.name, batch, options);
-  }
-}
-
-/** Documents that the form still asks for; one that an earlier submission wrote is not written again. */
-async function writeDocuments(deps: FormsDeps, tx: Knex.Transaction, context: CallContext, opened: OpenForm, options: WriteOptions): Promise<void> {
-  const { documents } = opened.reader.form;
-  const given = opened.pages.flatMap((page) => page.parts).flatMap((part) => (part.kind === 'document' && part.given !== null ? [part] : []));
-  if (documents === undefined || given.length === 0) return;
-  const { recordId } = opened.submission;
-  const system: CallContext = { ...context, principal: { kind: 'system', name: 'forms' } };
-  const found = await deps.reader.list(tx, system, {
-    object: documents.object,
-    equals: { [documents.reference]: recordId },
-    fields: [documents.file],
-    limit: 500,
-  });
-  const known = new Set(found.data.map((record) => record[documents.file]));
-  const creates = given.flatMap(({ type, given: file }) =>
-    file === null || known.has(file.fileId)
-      ? []
-      : [{ kind: 'create' as const, values: { [documents.reference]: recordId, [documents.type]: type, [documents.file]: file.fileId } }],
+/** @throws AppError conflict_version that names the answers in which the draft differs from what was sent */
+function requireVersion(locked: Submission, input: PageInput): void {
+  if (input.version === undefined || input.version === locked.version) return;
+  const { fields, repeats } = locked.data;
+  const clashing = [
+    ...Object.keys(input.fields).filter((name) => !isSame(input.fields[name] ?? '', fields[name] ?? '')),
+    ...Object.keys(input.repeats).filter((relation) => !isDeepStrictEqual(input.repeats[relation], repeats[relation] ?? [])),
+  ];
+  throw new AppError(
+    'conflict_version',
+    `The form was changed since you read it (you have version ${String(input.version)}, now it is ${String(locked.version)}). Read it again and send what you still want to change.`,
+    { extra: { clashing } },
   );
-  if (creates.length > 0) await deps.engine.write(tx, context, documents.object, creates, options);
 }
 
 /** Drafts and submissions of generated forms: drafts accept anything, submit validates. */
@@ -282,16 +219,14 @@ export function makeForms(deps: FormsDeps): Forms {
     open: (db, context, form, recordId) => open(deps, db, context, form, recordId),
     savePage: async (db, context, form, recordId, page, input, leave) => {
       const opened = await loadEditable(deps, db, context, form, recordId);
-      const asked = opened.reader.pages.find((entry) => entry.name === page);
-      if (asked === undefined) throw new AppError('not_found', `This form has no page "${page}" for these answers.`);
+      // A page that other answers hid meanwhile is kept like any other: what was typed there is typed.
+      const asked = opened.reader.form.pages.find((entry) => entry.name === page);
+      if (asked === undefined) throw new AppError('not_found', `This form has no page "${page}".`);
       checkInput(asked, input);
-      await requireOwnRows(deps, db, context, opened.reader, recordId, input.repeats);
-      return change(deps, db, context, form, recordId, (submission) => {
-        const data: DraftData = {
-          fields: { ...submission.data.fields, ...input.fields },
-          repeats: { ...submission.data.repeats, ...input.repeats },
-          documents: submission.data.documents,
-        };
+      await requireOwnRows(deps, db, context, opened, input.repeats);
+      return change(deps, db, context, opened, (submission) => {
+        requireVersion(submission, input);
+        const data = mergePage(submission.data, input, () => newRowId(context.newId));
         const visited = leave && !submission.visited.includes(page) ? [...submission.visited, page] : submission.visited;
         return { data, visited, lastPage: page };
       });
@@ -305,22 +240,25 @@ export function makeForms(deps: FormsDeps): Forms {
         throw new AppError('unsupported_media_type', `${label}: this is ${kept.mediaType}. Send ${accept.join(' or ')}.`);
       });
       fault('forms.after_upload');
-      return change(deps, db, context, form, recordId, (submission) => ({
-        data: {
-          ...submission.data,
-          documents: { ...submission.data.documents, [file.type]: { fileId: stored.id, name: stored.name, size: stored.size, at: context.now } },
-        },
-        visited: submission.visited,
-        lastPage: submission.lastPage,
+      return change(deps, db, context, opened, ({ data, visited, lastPage }) => ({
+        data: { ...data, documents: { ...data.documents, [file.type]: { fileId: stored.id, name: stored.name, size: stored.size, at: context.now } } },
+        visited,
+        lastPage,
       }));
     },
-    submit: async (db, context, form, recordId, attestation) => {
+    submit: async (db, context, form, recordId, attestation, version) => {
       await inTransaction(db, async (tx) => {
-        const locked = await findSubmission(tx, form, recordId, true);
-        const opened = await open(deps, tx, context, form, recordId);
+        const before = await findSubmission(tx, form, recordId, true);
+        const draft = await open(deps, tx, context, form, recordId);
         await requireFillable(tx, context, form, recordId, 'submit');
         // A form that was sent is read over before it is sent again: a page from before the first time does not send it.
-        if (locked === null || locked.id !== opened.submission.id || !opened.editable) throw new AppError('conflict_state', 'This form was sent already.');
+        const isReadOver = draft.submission.begun || before === null || version !== undefined;
+        if (!draft.editable || !isReadOver) throw new AppError('conflict_state', 'This form was sent already.');
+        const submission = await lockDraft(tx, context, draft);
+        if (version !== undefined && version !== submission.version) {
+          throw new AppError('conflict_version', 'The answers were changed since you read them over. Read them again, then send them.');
+        }
+        const opened = assemble(context, submission, draft.record);
         const errors = [...opened.errors];
         if (opened.reader.form.attestation !== undefined && attestation.trim() === '') {
           errors.push({ page: '', name: 'attestation', label: 'Your full name', message: 'Enter your full name to confirm your answers' });

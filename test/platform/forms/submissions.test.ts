@@ -32,7 +32,8 @@ describe('forms: a form that was sent', () => {
   const write = async (item: WriteItem) => test.app.engine.writeOne(test.app.db, await system(), 'Application', item);
   const record = async () => test.app.reader.get(test.app.db, await system(), 'Application', id);
   const open = async (): Promise<OpenForm> => test.app.forms.open(test.app.db, await applicant(), FORM, id);
-  const submit = async (): Promise<OpenForm> => test.app.forms.submit(test.app.db, await applicant(), FORM, id, 'Ada Byron');
+  const submit = async (version?: number): Promise<OpenForm> =>
+    test.app.forms.submit(test.app.db, await applicant(), FORM, id, 'Ada Byron', ...(version === undefined ? [] : [version]));
   const refused = async (work: Promise<unknown>): Promise<string> => {
     try {
       await work;
@@ -107,8 +108,9 @@ describe('forms: a form that was sent', () => {
     await sendBack();
     expect(await refused(submit())).to.equal('conflict_state');
     expect(await record()).to.include({ status: 'returned' });
-    expect(await open()).to.include({ editable: true });
-    expect(await submit()).to.include({ editable: false });
+    const again = await open();
+    expect(again).to.include({ editable: true });
+    expect(await submit(again.submission.version)).to.include({ editable: false });
     expect(await states()).to.deep.equal(['submitted', 'submitted']);
   });
 

@@ -35,5 +35,7 @@ export interface CallContext {
   readonly today: PlainDate;
   readonly cause: Cause;
   readonly reason?: string;
+  /** Duplicate rules are not asked: for merging and parting, which are about duplicates. */
+  readonly allowDuplicates?: boolean;
   readonly newId: () => string;
 }

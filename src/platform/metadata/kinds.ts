@@ -23,6 +23,7 @@ export const KINDS: readonly KindEntry[] = [
   { kind: 'mailboxes', folder: 'mailboxes', schema: 'mailbox', noun: 'mailbox' },
   { kind: 'imports', folder: 'imports', schema: 'import', noun: 'import map' },
   { kind: 'reports', folder: 'reports', schema: 'report', noun: 'report' },
+  { kind: 'matching', folder: 'matching', schema: 'matching', noun: 'set of duplicate rules' },
 ];
 
 /** Field names that the API or the engine uses itself; an object may not have them (`metadata.md`). */
@@ -79,6 +80,7 @@ export function emptySet(): MetadataSet {
     mailboxes: new Map(),
     imports: new Map(),
     reports: new Map(),
+    matching: new Map(),
     templates: new Map(),
   };
 }

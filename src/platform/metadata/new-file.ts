@@ -78,5 +78,6 @@ const CONTENT: Readonly<Record<Exclude<KindEntry['kind'], 'objects'>, (title: st
     },
   }),
   imports: (title) => ({ label: title, targets: { [OBJECT]: { key: ['name'], fields: { name: "col('Name')" } } }, requires: ['Name'] }),
+  matching: (title) => ({ label: title, object: OBJECT, rules: [{ name: 'same-name', label: 'Same name', keys: ['name'], action: 'report' }] }),
   reports: (title) => ({ label: title, stages: [{ label: 'All', object: OBJECT, filter: 'true' }] }),
 };

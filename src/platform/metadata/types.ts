@@ -1,3 +1,4 @@
+import type { MatchingFile } from './matching-types.ts';
 import type { DurationText, Expression, Json } from './scalars.ts';
 import type { FormFile, LayoutFile, ViewFile } from './screen-types.ts';
 
@@ -102,8 +103,6 @@ export interface ObjectFile {
   readonly 'x-unique'?: readonly (readonly string[])[];
   readonly 'x-checks'?: readonly CheckAnnotation[];
 }
-
-/* ------------------------------------------------------------------ value sets, paths */
 
 export interface ValueSetFile {
   readonly $schema?: string;
@@ -233,8 +232,6 @@ export interface RuleFile {
   readonly missed?: 'once' | 'all' | 'skip';
   readonly tests?: readonly { readonly given: Readonly<Record<string, Json>>; readonly at?: string; readonly expect: readonly string[] }[];
 }
-
-/* ------------------------------------------------------------------ policies, calendars */
 
 export interface PolicyRow {
   readonly band: string;
@@ -387,6 +384,7 @@ export interface MetadataSet {
   readonly mailboxes: ReadonlyMap<string, MailboxFile>;
   readonly imports: ReadonlyMap<string, ImportMapFile>;
   readonly reports: ReadonlyMap<string, ReportFile>;
+  readonly matching: ReadonlyMap<string, MatchingFile>;
   /** Handlebars text by path below `templates/` (a package may bring its own). */
   readonly templates: ReadonlyMap<string, string>;
 }

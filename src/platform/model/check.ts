@@ -3,6 +3,7 @@ import { completeIds } from '../metadata/assign-ids.ts';
 import type { MetadataSet } from '../metadata/types.ts';
 import { checkBehaviour } from './check-behaviour.ts';
 import type { CheckScope } from './check-scope.ts';
+import { checkMatching } from './check-matching.ts';
 import { checkScreens } from './check-screens.ts';
 import { compile, type ModelExtensions } from './compile.ts';
 import { planPhysicalNames } from './physical.ts';
@@ -19,6 +20,7 @@ export function checkCompiled(compiled: ReturnType<typeof compile>, extensions: 
   const scope: CheckScope = { model, checkAt, errors: compiled.errors };
   checkScreens(scope);
   checkBehaviour(scope);
+  checkMatching(scope);
   // What extensions check leans on the Model as a whole, so it must be sound first.
   return scope.errors.length > 0 ? scope.errors : (extensions.checks ?? []).flatMap((check) => check(model));
 }

@@ -163,6 +163,7 @@ export function compile(input: CompileInput): { readonly model: Model; readonly 
     mailboxes: new Map(set.mailboxes),
     imports: new Map(set.imports),
     reports: new Map(set.reports),
+    matching: new Map(set.matching),
     valueSets: new Map(set.valueSets),
     templates: new Map(set.templates),
     source: set,

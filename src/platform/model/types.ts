@@ -1,5 +1,6 @@
 import type { CalendarLookup, ExprSchema, FunctionTable, TypedExpression } from '../expression/types.ts';
 import type { Sql } from '../sql.ts';
+import type { MatchingFile } from '../metadata/matching-types.ts';
 import type { FormFile, LayoutFile, ViewFile } from '../metadata/screen-types.ts';
 import type {
   RollupAnnotation,
@@ -171,6 +172,7 @@ export interface Model {
   readonly mailboxes: ReadonlyMap<string, MailboxFile>;
   readonly imports: ReadonlyMap<string, ImportMapFile>;
   readonly reports: ReadonlyMap<string, ReportFile>;
+  readonly matching: ReadonlyMap<string, MatchingFile>;
   readonly valueSets: ReadonlyMap<string, ValueSetFile>;
   readonly templates: ReadonlyMap<string, string>;
   readonly source: MetadataSet;

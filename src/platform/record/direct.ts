@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { pending, type Batch } from './batch.ts';
 import { writeDirect } from './direct.sql.ts';
+import { isUnmatched } from './duplicates.ts';
 import type { ObjectPlan } from './object-plan.ts';
 import type { Machinery } from './pipeline.ts';
 import { makeBatch, preparedBatch } from './pipeline.ts';
@@ -19,6 +20,7 @@ export function isDirect(machinery: Machinery, plan: ObjectPlan, item: WriteItem
   if (plan.parentLocks.length > 0 || feedsOf(plan.model, plan.object).length > 0) return false;
   if (machinery.hooks.some((hook) => hook.object === '*' || hook.object === plan.object.name)) return false;
   if (item.kind === 'create' && (plan.sequences.length > 0 || plan.defaults.some(({ field }) => field.ref !== null))) return false;
+  if (!isUnmatched(plan, item)) return false;
   return plan.references.every((field) => (item.values[field.name] ?? null) === null);
 }
 

@@ -72,10 +72,11 @@ interface Work {
  * @throws AppError not_found, forbidden, conflict_version; conflict_unique with each record that would clash once moved
  */
 export function mergeRecords(deps: MergeDeps, db: Knex, context: CallContext, object: string, request: MergeRequest): Promise<Merged> {
+  const call: CallContext = { ...context, allowDuplicates: true };
   return inTransaction(db, async (tx) => {
-    if (!request.preview) return merge(await begin(deps, tx, context, object, request));
+    if (!request.preview) return merge(await begin(deps, tx, call, object, request));
     await savepoint(tx, 'set');
-    const merged = await merge(await begin(deps, tx, context, object, request));
+    const merged = await merge(await begin(deps, tx, call, object, request));
     await savepoint(tx, 'back');
     return { ...merged, merge: null };
   });

@@ -16,6 +16,7 @@ import { fieldsChangedSince, lockRecords, readRecords } from './load.sql.ts';
 import { planOf } from './object-plan.ts';
 import { uniqueConflict } from './pg-errors.ts';
 import { applyDefaults, applyTransition, beginChange, beginCreate, beginTransition, checkGuards, compareImages, validateEntry } from './prepare.ts';
+import { keepMatches, lookForDuplicates } from './duplicates.ts';
 import { checkFiles } from './files.sql.ts';
 import { checkReferences, lockGuardedParents, resolveBareIds } from './references.ts';
 import { evalContext, makeRelated, preload, type PolicyLookup, type Related } from './related.sql.ts';
@@ -104,6 +105,7 @@ export async function preparedBatch(machinery: Machinery, batch: Batch): Promise
     for (const entry of pending(batch)) authorizeAfter(batch, entry, rights, context);
   }
   if (!batch.atomic) await refuseTakenKeys(batch);
+  await lookForDuplicates(batch);
 }
 
 async function preloadFor(batch: Batch, related: Related, reads: readonly ReadPath[], image: (entry: Entry) => Row | null): Promise<void> {
@@ -259,6 +261,7 @@ export async function writeBatch(machinery: Machinery, batch: Batch): Promise<vo
   await writeRecords(batch, entries);
   machinery.faults('record.after_write');
   await writeSideRows(tx, context, plan.object, batch.actor, sideRowsOf(batch, entries));
+  await keepMatches(batch);
   machinery.faults('record.after_history');
   if (rollups !== null) await writeRollups(batch, rollups);
   await followChildren(machinery.write, batch, followUps);

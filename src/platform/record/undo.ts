@@ -100,7 +100,7 @@ async function undoMerge(
 ): Promise<Undone> {
   if (rights.isTrashed) throw new AppError('conflict_state', `This ${object.label} is in the trash; restore it first.`);
   if (!rights.canUpdate) throw new AppError('forbidden', `You may not change this ${object.label}, so you may not part it.`);
-  const kept = await partRecords(deps.engine, tx, context, merge);
+  const kept = await partRecords(deps.engine, tx, { ...context, allowDuplicates: true }, merge);
   return { undid: 'merged', ...(await now(deps, tx, context, object.name, merge.survivorId)), kept: await visible(tx, context, kept) };
 }
 

@@ -7,9 +7,10 @@ import * as schemaChange from '../../../migrations/0003-schema-change.ts';
 import * as searchTrigrams from '../../../migrations/0004-search-trigrams.ts';
 import * as eventMembers from '../../../migrations/0005-event-members.ts';
 import * as trashRelations from '../../../migrations/0006-trash-relations.ts';
-import * as recordMerge from '../../../migrations/0008-record-merge.ts';
 import * as stableSteps from '../../../migrations/0007-stable-steps.ts';
 import * as derivedValues from '../../../migrations/0008-derived-values.ts';
+import * as recordMerge from '../../../migrations/0008-record-merge.ts';
+import * as duplicates from '../../../migrations/0011-duplicates.ts';
 import { SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { ident, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
@@ -27,9 +28,10 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0004-search-trigrams', up: searchTrigrams.up },
   { name: '0005-event-members', up: eventMembers.up },
   { name: '0006-trash-relations', up: trashRelations.up },
-  { name: '0008-record-merge', up: recordMerge.up },
   { name: '0007-stable-steps', up: stableSteps.up },
   { name: '0008-derived-values', up: derivedValues.up },
+  { name: '0008-record-merge', up: recordMerge.up },
+  { name: '0011-duplicates', up: duplicates.up },
 ];
 
 const OLDEST_SERVER = 150_000;

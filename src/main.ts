@@ -41,6 +41,7 @@ import { policyLookup } from './platform/policies/policies.ts';
 import { makeReader, type Reader } from './platform/query/reader.ts';
 import { makeDerivedValues, type DerivedValues } from './platform/record/derived.ts';
 import { makeRecordEngine } from './platform/record/engine.ts';
+import { makeMatchBacklog } from './platform/record/match-backlog.ts';
 import { indexBacklog } from './platform/record/search-backlog.sql.ts';
 import { makeTransitionStates } from './platform/record/transition-states.sql.ts';
 import type { RecordEngine } from './platform/record/types.ts';
@@ -139,8 +140,9 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const imports = makeImportJobs({ engine, clock, log, contextFor: importContext, limitBytes: config.importLimitMb * 1_000_000 });
   const importWork = { name: 'imports', run: (handle: Knex) => imports.run(handle) };
   const searchWork = { name: 'search', run: async (handle: Knex) => indexBacklog(handle, await store.current()) };
+  const matching = makeMatchBacklog({ context: () => systemContext({ kind: 'command', name: 'matching' }) });
   const derived = makeDerivedValues({ context: () => systemContext({ kind: 'command', name: 'derived' }), log });
-  const worker = makeWorker({ db, clock, log, handlers: [...automation.handlers, ...derived.handlers, { name: 'mail', run: sendMail }, importWork, searchWork] });
+  const worker = makeWorker({ db, clock, log, handlers: [...automation.handlers, ...derived.handlers, { name: 'mail', run: sendMail }, importWork, searchWork, matching] });
   const inbound = makeInboundMail({ db, engine, reader, queue: mail, log, context: (cause) => systemContext(cause) });
   const signIn = makeSignIn({ clock, random });
   const forms = makeForms({ engine, reader, files });

@@ -57,13 +57,15 @@ describe('the OpenAPI document', () => {
 
   const documentOf = async (client: Client): Promise<unknown> => (await client('GET', '/api/v1/openapi.json')).body;
   function call(client: Client, operation: Operation): Promise<Answer> {
-    const query = operation.path.endsWith('/search')
-      ? '?q=x'
-      : operation.path.endsWith('/explain')
-        ? '?rule=x'
-        : operation.path.endsWith('/files')
-          ? '?name=a.txt'
-          : '';
+    const query = operation.path.endsWith('v1/duplicates')
+      ? '?object=User'
+      : operation.path.endsWith('/search')
+        ? '?q=x'
+        : operation.path.endsWith('/explain')
+          ? '?rule=x'
+          : operation.path.endsWith('/files')
+            ? '?name=a.txt'
+            : '';
     const address = operation.path.replace('/objects/{object}', '/objects/User').replaceAll(/\{\w+\}/g, NOBODY) + query;
     const headers = { 'if-match': '"v1"', ...(operation.path.endsWith('/files') ? { 'content-type': 'text/plain' } : {}) };
     return client(operation.method.toUpperCase(), address, operation.path.endsWith('/files') ? 'text' : bodyFor(operation), headers);

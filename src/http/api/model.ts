@@ -6,6 +6,7 @@ import { handle, param, type CallDeps } from '../call.ts';
 import { clientOf } from '../openapi/client.ts';
 import { openApiOf } from '../openapi/document.ts';
 import { describeObject, listObjects } from './describe.ts';
+import { duplicateRoutes } from './duplicates.ts';
 import { listOf, onlyParameters, present, wholeNumber } from './read-query.ts';
 
 export interface ModelRouteDeps extends CallDeps {
@@ -61,5 +62,6 @@ export function modelRoutes(deps: ModelRouteDeps): Router {
       };
     }),
   );
+  router.use(duplicateRoutes(deps));
   return router;
 }

@@ -1,6 +1,6 @@
 import { rightsFor } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
-import { common, dataOf, get, inPath, inQuery, list, listOf, MAP, ONCE, orNull, post, shape, TEXT, type Json } from './parts.ts';
+import { common, dataOf, get, inPath, inQuery, list, listOf, MAP, ONCE, orNull, post, shape, TEXT, UUID, type Json } from './parts.ts';
 
 const tag = 'General';
 
@@ -18,6 +18,20 @@ export function generalPaths(context: CallContext): Json {
       answer: dataOf(common('ObjectDescription')),
     }),
     '/api/v1/search': get({ id: 'search', summary: 'Search across objects', tag, parameters: search, answer: list(common('SearchHit')) }),
+    '/api/v1/duplicates': get({
+      id: 'listDuplicates',
+      summary: 'Pairs of records that a duplicate rule takes for the same',
+      tag,
+      parameters: [{ ...inQuery('object', 'Of this object.'), required: true }],
+      answer: list(common('DuplicatePair')),
+      errors: ['not_found'],
+    }),
+    '/api/v1/duplicates/{id}/dismiss': post({
+      id: 'dismissDuplicate',
+      summary: 'Two records are not the same: the pair is not listed again',
+      tag,
+      parameters: [inPath('id', UUID), ONCE],
+    }),
     '/api/v1/trash': get({
       id: 'listTrash',
       summary: 'What lies in the trash, of all objects whose records you may delete',

@@ -162,6 +162,13 @@ export function recordPaths(rights: Rights): Json {
       parameters: [RECORD_ID],
       answer: list(common('HistoryEntry')),
     }),
+    [`${base}/{id}/duplicates`]: get({
+      id: `duplicates${tag}`,
+      summary: `Records that a duplicate rule takes for the same as a ${label}`,
+      tag,
+      parameters: [RECORD_ID],
+      answer: list(common('DuplicatePair')),
+    }),
     ...writePaths(rights, base),
     ...transitionPaths(rights, base, one),
     ...filePaths(rights, base),

@@ -27,13 +27,17 @@ const plumbing = {
       current: { ...orNull(MAP), description: 'With conflict_version: the record as it stands, as far as the caller may read it.' },
       clashing: { ...listOf(TEXT), description: 'With conflict_version: fields sent that somebody else changed.' },
       count: { ...WHOLE, description: 'With conflict_reference: how many other records are in the way.' },
+      duplicates: {
+        ...listOf(shape({ object: TEXT, id: UUID, rule: TEXT, score: { type: 'number' } })),
+        description: 'With conflict_unique by a duplicate rule: the records that are there, as far as the caller may see them.',
+      },
       text: { ...TEXT, description: 'With a wrong expression: its text; the other members say where in it.' },
       line: WHOLE,
       column: WHOLE,
       start: WHOLE,
       end: WHOLE,
     },
-    ['errors', 'current', 'clashing', 'count', 'text', 'line', 'column', 'start', 'end'],
+    ['errors', 'current', 'clashing', 'count', 'duplicates', 'text', 'line', 'column', 'start', 'end'],
   ),
 };
 
@@ -126,6 +130,15 @@ const reading = {
       shape({ ok: { const: false }, index: WHOLE, status: WHOLE, code: { enum: Object.keys(ERRORS) }, message: TEXT, errors: listOf(DETAIL) }),
     ],
   },
+  DuplicatePair: shape({
+    id: UUID,
+    object: TEXT,
+    rule: TEXT,
+    label: TEXT,
+    score: { type: 'number' },
+    foundAt: INSTANT,
+    records: listOf(shape({ id: UUID, name: TEXT })),
+  }),
   TrashedRecord: shape({ object: TEXT, id: UUID, version: WHOLE, name: TEXT, deletedAt: INSTANT, deletedBy: shape({ id: orNull(UUID), name: TEXT }) }),
   Restored: shape({
     restored: { ...listOf(RELATED), description: 'Records that had gone to the trash with it and are back.' },

@@ -142,7 +142,12 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const searchWork = { name: 'search', run: async (handle: Knex) => indexBacklog(handle, await store.current()) };
   const matching = makeMatchBacklog({ context: () => systemContext({ kind: 'command', name: 'matching' }) });
   const derived = makeDerivedValues({ context: () => systemContext({ kind: 'command', name: 'derived' }), log });
-  const worker = makeWorker({ db, clock, log, handlers: [...automation.handlers, ...derived.handlers, { name: 'mail', run: sendMail }, importWork, searchWork, matching] });
+  const worker = makeWorker({
+    db,
+    clock,
+    log,
+    handlers: [...automation.handlers, ...derived.handlers, { name: 'mail', run: sendMail }, importWork, searchWork, matching],
+  });
   const inbound = makeInboundMail({ db, engine, reader, queue: mail, log, context: (cause) => systemContext(cause) });
   const signIn = makeSignIn({ clock, random });
   const forms = makeForms({ engine, reader, files });

@@ -5,7 +5,7 @@ import { isUuid } from '../ids.ts';
 import { FIELD_TYPES } from '../model/field-types.ts';
 import { keyText, matchesByKey, type KeyMatch } from '../query/by-key.ts';
 import type { RecordEngine, WriteItem, WriteOutcome } from '../record/types.ts';
-import type { RowMapper } from './mapping.ts';
+import type { RowMapper } from './row-mapper.ts';
 import type { ChunkResult } from './progress.sql.ts';
 import { resolveReferences, type ReadRow, type Rejection } from './references.ts';
 import type { SeenKeys } from './seen-keys.ts';

@@ -6,7 +6,7 @@ import { nearestName } from '../expression/suggest.ts';
 import { suggestion } from '../metadata/suggest.ts';
 import { FIELD_TYPES } from '../model/field-types.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
-import { cellText, type RowMapper } from './mapping.ts';
+import { cellText, type RowMapper } from './row-mapper.ts';
 import type { ColumnSetting } from './types.ts';
 
 function objectOf(context: CallContext, name: string): ObjectModel {

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { rejectedRows, type RejectedRow } from './import.ts';
 import { csvLine } from './csv-text.ts';
-import { cellText } from './mapping.ts';
+import { cellText } from './row-mapper.ts';
 import { ERROR_COLUMNS } from './spreadsheet-cell.ts';
 import type { FileFormat, Phase } from './types.ts';
 

@@ -5,28 +5,10 @@ import type { EvalContext, ExprType, ExprValue, Row } from '../expression/types.
 import { suggestion } from '../metadata/suggest.ts';
 import type { ImportMapFile } from '../metadata/types.ts';
 import { bindColumns, byNameSettings } from './columns.ts';
+import { cellText, type RowMapper } from './row-mapper.ts';
 import type { ImportSettings } from './types.ts';
 
 type Closure = (row: Row, context: EvalContext) => ExprValue;
-
-/** Values of a record as a row gives them, and the record's id where a column holds it. */
-export interface MappedRow {
-  readonly values: Readonly<Record<string, unknown>>;
-  readonly id: string | null;
-}
-
-/** A map bound to one file's header: cells in, values of a record or a reason out. */
-export interface RowMapper {
-  readonly key: readonly string[];
-  readonly createOnly: ReadonlySet<string>;
-  /** References that stay empty when no record has the key that was given. */
-  readonly optionalReferences: ReadonlySet<string>;
-  /** Fields that rows fill. */
-  readonly fields: readonly string[];
-  map(cells: readonly unknown[]): MappedRow | { readonly reason: string; readonly column: string };
-  /** The column that feeds a field, for messages about it. */
-  columnOf(field: string): string | null;
-}
 
 const ROW: Readonly<Record<string, ExprType>> = { row: { kind: 'json' } };
 
@@ -42,13 +24,6 @@ function evaluation(context: CallContext, row: ReadonlyMap<string, string>): Eva
     policy: () => null,
     calendars: context.model.calendarLookup,
   };
-}
-
-/** A cell as text without outer blanks; numbers, lists and objects of NDJSON as JSON has them. */
-export function cellText(cell: unknown): string {
-  if (typeof cell === 'string') return cell.trim();
-  if (cell === null || cell === undefined) return '';
-  return typeof cell === 'object' ? JSON.stringify(cell) : String(cell);
 }
 
 function firstColumn(text: string): string | null {

@@ -5,7 +5,7 @@ import { suggestion } from '../metadata/suggest.ts';
 import { actorOf } from '../record/actor.ts';
 import { guessColumns, guessValue, plainHeading, type ColumnGuess } from './columns.ts';
 import { rememberedMapping } from './job.sql.ts';
-import { cellText } from './mapping.ts';
+import { cellText } from './row-mapper.ts';
 import { stagedBlock } from './staging.sql.ts';
 import { DEFAULT_SETTINGS, type ImportJob, type ImportSettings } from './types.ts';
 

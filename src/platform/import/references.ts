@@ -4,7 +4,7 @@ import { isUuid } from '../ids.ts';
 import { FIELD_TYPES } from '../model/field-types.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
 import { idsByKey, keyText } from '../query/by-key.ts';
-import type { RowMapper } from './mapping.ts';
+import type { RowMapper } from './row-mapper.ts';
 
 /** A row that the map could read. */
 export interface ReadRow {

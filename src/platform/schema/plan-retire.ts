@@ -4,7 +4,7 @@ import type { MetadataSet } from '../metadata/types.ts';
 import { objectColumnOf } from '../model/field-types.ts';
 import type { PhysicalName, StoredAs } from '../model/physical.ts';
 import { ident } from '../sql.ts';
-import { countWords, KEPT_DAYS, metadataStep, rowsOf, step, type PlanContext } from './step.ts';
+import { countWords, KEPT_DAYS, metadataStep, refused, rowsOf, step, type PlanContext } from './step.ts';
 import type { SchemaStep } from './types.ts';
 
 interface NamedField {
@@ -32,8 +32,8 @@ function objectSteps(context: PlanContext): readonly SchemaStep[] {
   const wanted = new Map([...context.wanted.objects].map(([name, file]) => [requiredId(file['x-object'].id, name), name]));
   for (const [id, name] of context.objectsBefore) {
     const now = wanted.get(id);
-    if (now !== undefined && now !== name) steps.push(metadataStep(`Rename the object ${name} to ${now}`, { affects: context.mentions(name, null) }));
     const table = context.remembered.names.get(id)?.physical;
+    if (now !== undefined && now !== name) steps.push(renameOfObject(name, now, table === undefined ? 0 : rowsOf(table, context), context));
     if (now !== undefined || table === undefined) continue;
     const rows = rowsOf(table, context);
     steps.push(
@@ -49,6 +49,13 @@ function objectSteps(context: PlanContext): readonly SchemaStep[] {
     if ((context.remembered.names.get(id)?.hiddenAt ?? null) !== null) steps.push(metadataStep(`Show the object ${name} again, with the records that it had`));
   }
   return steps;
+}
+
+/** Search entries, audit rows and references to one of several objects hold the object's name beside each record. */
+function renameOfObject(name: string, now: string, rows: number, context: PlanContext): SchemaStep {
+  const description = `Rename the object ${name} to ${now}`;
+  if (rows === 0) return metadataStep(description, { affects: context.mentions(name, null) });
+  return refused(`${description}: it has ${countWords(rows, 'record')}.`, `Keep the name ${name} and change its title and plural, which is what people see.`);
 }
 
 /** What a hidden table points at must not be held by it. */

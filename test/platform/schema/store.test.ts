@@ -164,6 +164,23 @@ describe('model store', () => {
     expect(after?.id).to.equal(before?.id);
   });
 
+  it('renames an object as long as it has no records, and then says what to do instead', async () => {
+    const alone = { ...base(), objects: new Map([...base().objects].filter(([name]) => name === 'Garden')) };
+    const first = await store.apply(alone, 'test').then(() => store.current());
+    const renamed = (set: MetadataSet): MetadataSet => ({
+      ...set,
+      objects: new Map([...set.objects].map(([name, file]) => [name === 'Garden' ? 'Park' : name, file])),
+    });
+    expect((await store.plan(renamed(first.source))).steps.map((step) => [step.class, step.description])).to.deep.include([
+      'metadata',
+      'Rename the object Garden to Park',
+    ]);
+    await insert('Garden', { name: 'Rosary' });
+    const refused = (await store.plan(renamed(first.source))).steps.find((step) => step.class === 'refused');
+    expect(refused?.description).to.equal('Rename the object Garden to Park: it has 1 record.');
+    expect(refused?.fix).to.match(/change its title/);
+  });
+
   it('indexes existing fields of an object that has no records yet', async () => {
     await store.apply(base(), 'test');
     const wanted = withField(base(), 'Garden', 'area', { type: 'number', 'x-index': true });

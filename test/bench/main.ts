@@ -101,18 +101,13 @@ function keyOf(entry: unknown): string {
   return 'name' in entry ? String(entry.name) : '?';
 }
 
-/** Enough requests for the compiler of the JavaScript engine to have done its work. */
-function warmUp(work: Work, requests: readonly HttpRequest[]): readonly HttpRequest[] {
-  const count = work.once ? requests.length : 4_000;
-  return Array.from({ length: count }, (_, index) => requests[index % requests.length] ?? {});
-}
-
 async function runWork(database: BenchDatabase, servers: Servers, work: Work, options: Options): Promise<readonly Row[]> {
   const sides: readonly Side[] = ['ours', ...work.limits];
   const serverOf = (side: Side): ServerProcess => (side === 'ours' || side === 'first' ? servers.ours : servers.limit);
   const requestsOf = (side: Side): Promise<readonly HttpRequest[]> => work.requests(database, side, serverOf(side).url);
   if (!work.once && work.limits.includes('limit')) await compare(servers, work, await requestsOf('ours'), await requestsOf('limit'));
-  for (const side of sides) await measure(serverOf(side), warmUp(work, await requestsOf(side)), options.seconds, true);
+  // As long as a measurement: the compiler of the JavaScript engine has done its work by then.
+  for (const side of sides) await measure(serverOf(side), await requestsOf(side), options.seconds, work.once);
   const measured = new Map<Side, Measured[]>(sides.map((side) => [side, []]));
   for (let round = 0; round < options.rounds; round += 1) {
     const turn = round % sides.length;

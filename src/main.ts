@@ -35,7 +35,7 @@ import { makeInboundMail, type InboundMail } from './platform/mail/inbound.ts';
 import { isSandbox } from './platform/mail/mail.sql.ts';
 import { makeMailQueue } from './platform/mail/queue.ts';
 import { makeMailSender } from './platform/mail/sender.ts';
-import { makeUnsubscribe } from './platform/mail/suppression.ts';
+import { makeUnsubscribe, type Unsubscribe } from './platform/mail/suppression.ts';
 import { loadMetadata } from './platform/metadata/load.ts';
 import { policyLookup } from './platform/policies/policies.ts';
 import { makeReader, type Reader } from './platform/query/reader.ts';
@@ -78,6 +78,7 @@ export interface App {
   readonly importer: Importer;
   readonly imports: ImportJobs;
   readonly inbound: InboundMail;
+  readonly unsubscribe: Unsubscribe;
   readonly forms: Forms;
   readonly publicUrl: () => string;
   /** A call at this moment, on the current Model. */
@@ -219,6 +220,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     importer: makeImporter({ engine, clock, log }),
     imports,
     inbound,
+    unsubscribe,
     forms,
     publicUrl: () => publicUrl,
     contextFor,

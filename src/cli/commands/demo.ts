@@ -45,7 +45,7 @@ async function demo(call: Call): Promise<void> {
       await app.prepare();
       await markSandbox(db);
       const password = newPassword();
-      const hands = await makeHands({ ...app, clock }, password);
+      const hands = await makeHands({ ...app, clock }, { name: 'demo', password });
       const { halfWay, ...result } = await tellDemo(hands, { end, leads, say: call.io.say });
       const portal = { name: halfWay.name, application: halfWay.application, url: `${app.publicUrl()}/portal/start/${halfWay.secret}` };
       const seconds = Math.round((performance.now() - started) / 100) / 10;

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Knex } from 'knex';
+import type { MailFindings, RunFindings } from '../../platform/automation/findings.sql.ts';
 import { simulate } from '../../platform/automation/simulate.ts';
 import { openDb } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
@@ -8,7 +9,8 @@ import { isSandbox } from '../../platform/mail/mail.sql.ts';
 import { makeLog } from '../../platform/log.ts';
 import { copySchema, dropSchema, schemasNamed } from '../../platform/schema/copy.sql.ts';
 import { makeApp, type App } from '../../main.ts';
-import { checkVisits, peopleNetwork, type VisitFindings } from '../../network/synthetic/network.ts';
+import { peopleNetwork } from '../../network/synthetic/network.ts';
+import { checkVisits, type VisitFindings } from '../../network/synthetic/visit-check.ts';
 import { JSON_OPTION, UsageError, type Call, type Command } from '../command.ts';
 import { withApp } from '../open-app.ts';
 import { printJson, printTable } from '../print.ts';
@@ -83,7 +85,7 @@ export const SANDBOX_COMMANDS: readonly Command[] = [
       from: { value: 'DAY', help: 'Where the clock starts.' },
       to: { value: 'DAY', help: 'Where it stops.' },
       seed: { value: 'N', help: 'Of the randomness: the same seed gives the same log (default 1).' },
-      providers: { value: 'N', help: 'Add so many invented active providers, and staff who visit everybody as planned.' },
+      providers: { value: 'N', help: 'Add so many invented active providers, as many leads, and the people who deal with them.' },
       keep: { value: 'NAME', help: 'Keep the copy as a sandbox of this name.' },
       json: JSON_OPTION,
     },
@@ -134,7 +136,7 @@ async function simulateCommand(call: Call, app: App): Promise<void> {
           wire: (clock, random) => {
             const copy = makeApp({ ...app.config, schema, smtpUrl: null, smtpListenPort: null }, { db, clock, random, log: makeLog('warn') });
             opened.push(copy);
-            return providers === null ? copy.worker : peopleNetwork(copy, random, Number(providers));
+            return providers === null ? copy.worker : peopleNetwork({ ...copy, clock }, random, Number(providers));
           },
           ...(call.io.isTerminal ? { afterMoment: (_db: Knex, now: string) => progress(call, now) } : {}),
         });
@@ -149,6 +151,8 @@ async function simulateCommand(call: Call, app: App): Promise<void> {
     else {
       printTable(call.io, Object.keys(result.counts), [Object.values(result.counts)]);
       if (result.visits !== undefined) call.io.out(describeVisits(result.visits));
+      call.io.out(describeMails(result.mails));
+      call.io.out(describeRuns(result.runs));
       call.io.out(`${String(result.moments)} moments, ${String(result.lines)} log lines, ${String(answer.seconds)} s, log ${result.hash}\n`);
     }
   } finally {
@@ -165,6 +169,28 @@ function progress(call: Call, now: string): Promise<void> {
 
 async function visitsOf(copy: App): Promise<VisitFindings> {
   return checkVisits(copy.db, await copy.contextFor({ kind: 'system', name: 'simulate' }, { kind: 'command', name: 'simulate' }), copy.reader);
+}
+
+function describeMails({ made, states, templates, twice }: MailFindings): string {
+  const [worst] = twice;
+  const found =
+    worst === undefined
+      ? 'none sent twice'
+      : `${String(twice.length)} sent twice, the first: ${worst.template} about ${worst.object ?? 'nothing'} ${worst.record ?? ''} (${worst.occasion})`;
+  return `${String(made)} mails of ${String(Object.keys(templates).length)} templates (${tally(states)}), ${found}\n`;
+}
+
+function describeRuns({ states, repeated }: RunFindings): string {
+  const [worst] = repeated;
+  const found =
+    worst === undefined
+      ? 'none repeated'
+      : `${String(repeated.length)} repeated, the first: ${worst.rule} for ${worst.object ?? 'nothing'} ${worst.record ?? ''} (${worst.cause})`;
+  return `${String(Object.values(states).reduce((sum, count) => sum + count, 0))} runs of rules (${tally(states)}), ${found}\n`;
+}
+
+function tally(counts: Readonly<Record<string, number>>): string {
+  return Object.keys(counts).length === 0 ? 'none' : Object.entries(counts).map(([name, count]) => `${String(count)} ${name}`).join(', ');
 }
 
 function describeVisits({ scheduled, counted, gaps }: VisitFindings): string {

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import type { Knex } from 'knex';
 import type { CallContext, Cause, Principal } from '../../platform/access/types.ts';
 import { runDue } from '../../platform/automation/run-due.ts';
 import type { VirtualClock } from '../../platform/clock.ts';
@@ -8,19 +9,26 @@ import type { FileStore } from '../../platform/files/types.ts';
 import type { Forms } from '../../platform/forms/submissions.ts';
 import { createPortalLink, linkPrincipal, openPortalLink } from '../../platform/identity/portal-links.ts';
 import { addUser } from '../../platform/identity/users.ts';
+import type { RandomBytes } from '../../platform/ids.ts';
 import type { Importer } from '../../platform/import/import.ts';
+import type { Worker } from '../../platform/jobs/worker.ts';
 import type { InboundMail } from '../../platform/mail/inbound.ts';
+import type { Reader } from '../../platform/query/reader.ts';
 import type { RecordData } from '../../platform/query/types.ts';
-import type { WriteItem } from '../../platform/record/types.ts';
-import type { NetworkHost } from './network.ts';
+import type { RecordEngine, WriteItem } from '../../platform/record/types.ts';
 
-/** What of the wired product the demo needs, on a clock that it moves. */
-export interface DemoHost extends NetworkHost {
+/** What of the wired product the demo and simulations need, on a clock that is moved. */
+export interface DemoHost {
+  readonly db: Knex;
   readonly clock: VirtualClock;
+  readonly engine: RecordEngine;
+  readonly reader: Reader;
+  readonly worker: Pick<Worker, 'drain'>;
   readonly importer: Importer;
   readonly forms: Forms;
   readonly files: FileStore;
   readonly inbound: Pick<InboundMail, 'receive'>;
+  contextFor(principal: Principal, cause: Cause): Promise<CallContext>;
 }
 
 /** The plan's teams, by permission set. */
@@ -65,26 +73,40 @@ export interface DemoHands {
   link(object: string, recordId: string, form: string): Promise<{ readonly secret: string; context(): Promise<CallContext> }>;
 }
 
-const CAUSE: Cause = { kind: 'command', name: 'demo' };
-const SYSTEM: Principal = { kind: 'system', name: 'demo' };
 const LINK_DAYS = 60;
 
-/** Adds an account for each permission set, all with one password. */
-export async function makeHands(host: DemoHost, password: string): Promise<DemoHands> {
+export interface HandsOptions {
+  /** Who acts where nobody of the teams does: the name of the command. */
+  readonly name: string;
+  /** Of all accounts; without one nobody can sign in. */
+  readonly password?: string;
+  /** What the addresses of the accounts begin with. */
+  readonly prefix?: string;
+  /** Of ids and secrets; seeded in simulations. */
+  readonly random?: RandomBytes;
+}
+
+/** Adds an account for each permission set. */
+export async function makeHands(host: DemoHost, options: HandsOptions): Promise<DemoHands> {
   const { db, clock, engine, reader, worker } = host;
-  const system = (): Promise<CallContext> => host.contextFor(SYSTEM, CAUSE);
+  const { name: command, prefix = '' } = options;
+  const cause: Cause = { kind: 'command', name: command };
+  const nobody: Principal = { kind: 'system', name: command };
+  const system = (): Promise<CallContext> => host.contextFor(nobody, cause);
   const known = new Set([...(await system()).model.permissions.keys(), 'administrator']);
   const accounts: Account[] = [];
   const principals = new Map<string, Principal>();
   const ids = new Map<string, string>();
   for (const [permissionSet, name] of Object.entries(TEAM)) {
-    const wanted = { email: `${permissionSet}@plan.example`, name, permissionSets: [permissionSet], password };
-    const { user } = await inTransaction(db, (tx) => addUser(tx, { clock }, wanted, known, 'system:demo'));
+    const password = options.password === undefined ? {} : { password: options.password };
+    const wanted = { email: `${prefix}${permissionSet}@plan.example`, name, permissionSets: [permissionSet], ...password };
+    const identity = options.random === undefined ? { clock } : { clock, random: options.random };
+    const { user } = await inTransaction(db, (tx) => addUser(tx, identity, wanted, known, `system:${command}`));
     accounts.push({ email: user.email, name, permissionSet });
     ids.set(permissionSet, user.id);
     principals.set(permissionSet, { kind: 'user', userId: user.id, permissionSets: user.permissionSets, email: user.email, name: user.name });
   }
-  const context = (team: Team): Promise<CallContext> => host.contextFor(principals.get(team) ?? SYSTEM, CAUSE);
+  const context = (team: Team): Promise<CallContext> => host.contextFor(principals.get(team) ?? nobody, cause);
   const settle = async (): Promise<void> => {
     await worker.drain();
   };
@@ -126,8 +148,8 @@ export async function makeHands(host: DemoHost, password: string): Promise<DemoH
       return found;
     },
     importFile: async (object, map, content) => {
-      const result = await host.importer.run(db, await system(), { object, map, fileName: 'demo.csv', content: Readable.from(content) });
-      if (result.rejected > 0) throw new AppError('internal', `${String(result.rejected)} rows of the demo's ${object} file were rejected.`);
+      const result = await host.importer.run(db, await system(), { object, map, fileName: `${command}.csv`, content: Readable.from(content) });
+      if (result.rejected > 0) throw new AppError('internal', `${String(result.rejected)} rows of an invented ${object} file were rejected.`);
       return result.created;
     },
     link: async (object, recordId, form) => {
@@ -135,7 +157,7 @@ export async function makeHands(host: DemoHost, password: string): Promise<DemoH
       const wanted = { object, recordId, permissionSet: 'provider', purpose: `form:${form}`, days: LINK_DAYS };
       const { secret } = await inTransaction(db, (tx) => createPortalLink(tx, call, wanted));
       const opened = linkPrincipal(await openPortalLink(db, secret, clock.now()));
-      return { secret, context: () => host.contextFor(opened, CAUSE) };
+      return { secret, context: () => host.contextFor(opened, cause) };
     },
   };
 }

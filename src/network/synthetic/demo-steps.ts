@@ -100,6 +100,24 @@ export async function sendBack(hands: DemoHands, person: Person): Promise<void> 
   await hands.move('credentialing', 'Application', id, 'return', { returnReason });
 }
 
+/** Reads what is to be corrected and sends the form in again. */
+export async function correct(hands: DemoHands, person: Person): Promise<void> {
+  const { id } = await applicationOf(hands, person);
+  const { context } = await hands.link('Application', id, FORM);
+  const { forms, db } = hands.host;
+  await forms.open(db, await context(), FORM, id);
+  const year = Number(hands.host.clock.now().slice(0, 4));
+  const page = answersOf(person.lead, person.index, year).find((entry) => entry.page === 'malpractice');
+  if (page === undefined) throw new AppError('internal', 'The application has no page about malpractice insurance.');
+  await fillPage(hands, await context(), id, page, person);
+  await submit(hands, person);
+}
+
+export async function deny(hands: DemoHands, person: Person): Promise<void> {
+  const { id } = await applicationOf(hands, person);
+  await hands.move('credentialing', 'Application', id, 'deny', { decisionReason: 'The network needs no more doctors of this specialty here.' });
+}
+
 export async function approve(hands: DemoHands, person: Person): Promise<void> {
   const { id } = await applicationOf(hands, person);
   await hands.move('credentialing', 'Application', id, 'approve', { decisionReason: 'All facts verified.' });
@@ -117,6 +135,12 @@ export async function sendContract(hands: DemoHands, person: Person): Promise<vo
   const { id } = await contractOf(hands, person);
   await hands.update('contracting', 'Contract', id, { ...TOPICS, effectiveFrom: hands.host.clock.now().slice(0, 10) });
   await hands.move('contracting', 'Contract', id, 'send');
+}
+
+/** Takes the contract back for a new version: what was sent is void. */
+export async function revise(hands: DemoHands, person: Person): Promise<void> {
+  const { id } = await contractOf(hands, person);
+  await hands.move('contracting', 'Contract', id, 'revise');
 }
 
 /** One side signs the contract as it was rendered. */

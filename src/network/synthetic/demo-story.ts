@@ -3,22 +3,13 @@ import { seededRandom } from '../../platform/ids.ts';
 import type { DemoHands, Team, Values } from './demo-host.ts';
 import * as steps from './demo-steps.ts';
 import type { Person } from './demo-steps.ts';
-import { syntheticNppes } from './nppes-file.ts';
+import { importLeads } from './leads.ts';
 
 /** How many days before its end the story begins. */
 export const STORY_DAYS = 152;
 const SEED = 20_260_302;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
-const ZIP_HEADER = 'country\tzip\tplace\tstate\tcounty\tcounty_code\tlat\tlon\n';
-const ZIP_CODES = [
-  'US\t01101\tSpringfield\tMA\tHampden\t013\t42.1015\t-72.5898\n',
-  'US\t01601\tWorcester\tMA\tWorcester\t027\t42.2621\t-71.8034\n',
-  'US\t02101\tBoston\tMA\tSuffolk\t025\t42.3584\t-71.0598\n',
-  'US\t02901\tProvidence\tRI\tProvidence\t007\t41.8240\t-71.4128\n',
-  'US\t02840\tNewport\tRI\tNewport\t005\t41.4901\t-71.3128\n',
-];
-
 /** What happens on the way of a person, in days after the answer to the campaign. */
 const WAY = [
   ['fill', 2],
@@ -149,7 +140,7 @@ export async function tellDemo(
   const { end, say } = options;
   let halfWay: DemoResult['halfWay'] | null = null;
   say(`Importing ${String(options.leads)} leads ...`);
-  const leads = await importLeads(hands, options.leads);
+  const leads = await importLeads(hands, { rows: options.leads, random: seededRandom(SEED) });
   const network = await hands.create('network', 'Network', {
     name: 'New England HMO',
     type: 'hmo',
@@ -220,20 +211,6 @@ function instantOf(end: string, daysBefore: number, time: string): string {
 /** The instant at which the story begins. */
 export function beginningOf(end: string): string {
   return instantOf(end, STORY_DAYS, '12:00');
-}
-
-async function importLeads(hands: DemoHands, rows: number): Promise<number> {
-  const lines = [...syntheticNppes({ rows, random: seededRandom(SEED) })];
-  await hands.importFile('ZipCode', 'zip-points', [ZIP_HEADER, ...ZIP_CODES]);
-  const created = await hands.importFile('Lead', 'nppes', lines);
-  const emails = lines.slice(1).flatMap((line, index) => {
-    const [npi = '', , , , , last = '', first = ''] = line.slice(1).split('","');
-    const name = `${first}.${last}${String(index)}`.toLowerCase().replace(/[^a-z0-9.]/g, '');
-    return last === '' || index % 7 === 3 ? [] : [`${npi},${name}@practice.example\n`];
-  });
-  await hands.importFile('Lead', null, ['npi,email\n', ...emails]);
-  await hands.settle();
-  return created;
 }
 
 async function startCampaign(hands: DemoHands, { name, specialty, state }: CampaignPlan, network: string, end: string): Promise<void> {

@@ -1,12 +1,13 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../../platform/access/types.ts';
 import type { RandomBytes } from '../../platform/ids.ts';
-import type { Worker } from '../../platform/jobs/worker.ts';
 import type { Reader } from '../../platform/query/reader.ts';
 import type { RecordData } from '../../platform/query/types.ts';
 import type { RecordEngine } from '../../platform/record/types.ts';
+import type { Occupation } from './working-day.ts';
 
-export interface SimulatedStaffOptions {
+export interface VisitingOptions {
+  readonly db: Knex;
   readonly engine: RecordEngine;
   readonly reader: Reader;
   readonly random: RandomBytes;
@@ -14,13 +15,6 @@ export interface SimulatedStaffOptions {
   readonly context: () => Promise<CallContext>;
 }
 
-/** People who do their visits: they need a moment of the simulation on every business day. */
-export interface SimulatedStaff {
-  /** Does the day's work once it has begun; answers how many things were done. */
-  work(db: Knex): Promise<number>;
-}
-
-const DAY_BEGINS = '09:00';
 /** Visits are held in the business days before they are due; of those that could wait, one in four is held today. */
 const DAYS_BEFORE = 5;
 const ONE_IN_FOUR = 64;
@@ -30,19 +24,17 @@ const PAGE = 500;
  * Provider relations as it ought to be: new providers get their orientation, each planned visit is held within the
  * business days before its due day, never later, its agenda worked off and its report written on the same day.
  */
-export function makeSimulatedStaff({ engine, reader, random, context }: SimulatedStaffOptions): SimulatedStaff {
-  let lastDay = '';
-
-  async function write(db: Knex, call: CallContext, object: string, record: RecordData, values: Readonly<Record<string, unknown>>): Promise<void> {
+export function visitProviders({ db, engine, reader, random, context }: VisitingOptions): Occupation {
+  async function write(call: CallContext, object: string, record: RecordData, values: Readonly<Record<string, unknown>>): Promise<void> {
     await engine.writeOne(db, call, object, { kind: 'update', id: record.id, version: record.version, values });
   }
 
-  async function move(db: Knex, call: CallContext, visit: RecordData, transition: string, values: Readonly<Record<string, unknown>>): Promise<RecordData> {
+  async function move(call: CallContext, visit: RecordData, transition: string, values: Readonly<Record<string, unknown>>): Promise<RecordData> {
     const { record } = await engine.writeOne(db, call, 'Visit', { kind: 'transition', id: visit.id, version: visit.version, transition, values });
     return record ?? visit;
   }
 
-  async function planOrientations(db: Knex, call: CallContext, dueOn: string): Promise<number> {
+  async function planOrientations(call: CallContext, dueOn: string): Promise<number> {
     const filter = "status == 'active' && orientationOn == null && !visits.exists(v, v.purpose == 'orientation')";
     const { data } = await reader.list(db, call, { object: 'Provider', filter, fields: ['npi', 'relationsManager'], sort: ['npi'], limit: PAGE });
     let planned = 0;
@@ -55,21 +47,19 @@ export function makeSimulatedStaff({ engine, reader, random, context }: Simulate
     return planned;
   }
 
-  async function hold(db: Knex, call: CallContext, visit: RecordData): Promise<void> {
-    const held = await move(db, call, visit, 'hold', { attendees: 'The provider and the office manager' });
+  async function hold(call: CallContext, visit: RecordData): Promise<void> {
+    const held = await move(call, visit, 'hold', { attendees: 'The provider and the office manager' });
     const { data } = await reader.list(db, call, { object: 'VisitItem', equals: { visit: visit.id, topic: 'demographics' }, limit: 1 });
-    for (const item of data) await write(db, call, 'VisitItem', item, { result: 'confirmed', status: 'discussed' });
-    await move(db, call, held, 'report', { discussion: 'The agenda was worked off.' });
+    for (const item of data) await write(call, 'VisitItem', item, { result: 'confirmed', status: 'discussed' });
+    await move(call, held, 'report', { discussion: 'The agenda was worked off.' });
   }
 
   return {
-    async work(db) {
+    begins: '09:00',
+    async work() {
       const call = await context();
       const { calendarLookup } = call.model;
       const calendar = calendarLookup.planCalendar;
-      const begins = calendarLookup.at(call.today, DAY_BEGINS, calendar);
-      if (call.today === lastDay || calendarLookup.isBusinessDay(call.today, calendar) !== true || begins === null || call.now < begins) return 0;
-      lastDay = call.today;
       const next = calendarLookup.addBusinessDays(call.today, 1, calendar) ?? call.today;
       const until = calendarLookup.addBusinessDays(call.today, DAYS_BEFORE, calendar) ?? call.today;
       const filter = `status == 'planned' && dueOn <= date('${until}')`;
@@ -78,25 +68,10 @@ export function makeSimulatedStaff({ engine, reader, random, context }: Simulate
       for (const visit of data) {
         const mustBeToday = String(visit['dueOn']) < next;
         if (!mustBeToday && (random(1)[0] ?? 0) >= ONE_IN_FOUR) continue;
-        await hold(db, call, visit);
+        await hold(call, visit);
         done += 1;
       }
-      return done + (await planOrientations(db, call, until));
-    },
-  };
-}
-
-/** A worker whose drain ends when neither the product nor the staff has anything left to do. */
-export function withStaff(worker: Pick<Worker, 'drain'>, staff: SimulatedStaff, db: Knex): Pick<Worker, 'drain'> {
-  return {
-    async drain() {
-      const counts: Record<string, number> = {};
-      for (;;) {
-        for (const [name, count] of Object.entries(await worker.drain())) counts[name] = (counts[name] ?? 0) + count;
-        const done = await staff.work(db);
-        counts['staff'] = (counts['staff'] ?? 0) + done;
-        if (done === 0) return counts;
-      }
+      return done + (await planOrientations(call, until));
     },
   };
 }

@@ -5,8 +5,9 @@ import { AppError } from '../errors.ts';
 import { seededRandom, type RandomBytes } from '../ids.ts';
 import type { DrainCounts, Worker } from '../jobs/worker.ts';
 import { isSandbox } from '../mail/mail.sql.ts';
+import { findMail, findRuns, type MailFindings, type RunFindings } from './findings.sql.ts';
 import { runDue } from './run-due.ts';
-import { readSimulationLog } from './sandbox.sql.ts';
+import { readSimulationLog, tendTables } from './sandbox.sql.ts';
 
 export interface SimulateOptions {
   readonly db: Knex;
@@ -25,6 +26,10 @@ export interface SimulationResult {
   readonly lines: number;
   /** SHA-256 of the log of (instant, rule or mail, record by order of appearance, outcome): the same for the same seed and data. */
   readonly hash: string;
+  /** Mail made in the span, and what went twice. */
+  readonly mails: MailFindings;
+  /** Runs of rules in the span, and what was done twice. */
+  readonly runs: RunFindings;
 }
 
 /**
@@ -37,8 +42,29 @@ export async function simulate(options: SimulateOptions): Promise<SimulationResu
   if (to <= from) throw new AppError('bad_request', `The simulation must end after it starts (${from} to ${to}).`);
   const clock = makeVirtualClock(from);
   const worker = await options.wire(clock, seededRandom(options.seed));
-  const result = await runDue({ db, clock, worker, until: to, ...(options.afterMoment === undefined ? {} : { afterMoment: options.afterMoment }) });
-  return { moments: result.moments, counts: result.counts, ...(await hashLog(db, from, to)) };
+  const tend = makeUpkeep(db, clock.nowMs());
+  const afterMoment = async (handle: Knex, now: Instant): Promise<void> => {
+    await tend(Date.parse(now));
+    await options.afterMoment?.(handle, now);
+  };
+  const { moments, counts } = await runDue({ db, clock, worker, until: to, afterMoment });
+  const [mails, runs] = [await findMail(db, from, to), await findRuns(db, from, to)];
+  return { moments, counts, ...(await hashLog(db, from, to)), mails, runs };
+}
+
+const DAY_MS = 86_400_000;
+/** Simulated days between two looks at the queues. */
+const QUEUE_DAYS = 3;
+
+/** Tends the queues every few simulated days, and all tables after the first moment and whenever four times as much time has passed. */
+function makeUpkeep(db: Knex, startMs: number): (nowMs: number) => Promise<void> {
+  let [nextQueues, nextAll] = [startMs, startMs];
+  return async (nowMs) => {
+    if (nowMs < Math.min(nextQueues, nextAll)) return;
+    await tendTables(db, nowMs >= nextAll ? 'all' : 'queues');
+    if (nowMs >= nextAll) nextAll = Math.max(nowMs + DAY_MS, startMs + 4 * (nowMs - startMs));
+    nextQueues = nowMs + QUEUE_DAYS * DAY_MS;
+  };
 }
 
 const PAGE = 5000;

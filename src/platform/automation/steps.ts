@@ -2,12 +2,13 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
 import { bindVariables } from '../expression/bind.ts';
+import { treeOf } from '../expression/tree.ts';
 import type { Row, TypedExpression } from '../expression/types.ts';
 import { fault } from '../fault.ts';
 import type { MailQueue } from '../mail/types.ts';
 import type { RuleStep } from '../metadata/types.ts';
 import { countMatching, matchingIds } from '../query/matching.ts';
-import type { RecordEngine, WriteItem } from '../record/types.ts';
+import type { RecordEngine, WriteItem, WriteOutcome } from '../record/types.ts';
 import { recordObject } from './compile.ts';
 import { makeEvaluator, type Evaluator } from './evaluate.ts';
 import { mailData, type MailValues } from './mail-data.ts';
@@ -52,13 +53,52 @@ export async function runSteps(
   old: Row | null,
 ): Promise<readonly StepTrace[]> {
   const stage: Stage = { tools, tx, context, rule, run, evaluator: makeEvaluator(tx, context), old, created: new Map(), given: {}, trace: [], record };
-  for (const step of rule.steps) {
-    if (step.forEach?.kind === 'object' && step.file.step === 'create') await createForMatching(stage, step, step.forEach);
+  for (const set of stepSets(rule.steps)) {
+    const [step] = set;
+    if (set.length > 1) await createSet(stage, step.target ?? '', set);
+    else if (step.forEach?.kind === 'object' && step.file.step === 'create') await createForMatching(stage, step, step.forEach);
     else
       for (const [position, each] of (await eachOf(stage, step)).entries()) await doStep(stage, step, step.forEach === null ? null : { position, value: each });
-    fault('rule.after_step');
+    for (let done = 0; done < set.length; done += 1) fault('rule.after_step');
   }
   return stage.trace;
+}
+
+type StepSet = readonly [CompiledStep, ...CompiledStep[]];
+
+/** The steps in their order, with neighbours together that make records of one object out of fixed values: a set is one write. */
+function stepSets(steps: readonly CompiledStep[]): readonly StepSet[] {
+  const sets: [CompiledStep, ...CompiledStep[]][] = [];
+  for (const step of steps) {
+    const last = sets.at(-1);
+    if (last !== undefined && isFixedCreate(step) && isFixedCreate(last[0]) && last[0].target === step.target) last.push(step);
+    else sets.push([step]);
+  }
+  return sets;
+}
+
+/** True when no step before it can change what this one makes: its values are fixed or the id of the rule's record, and it is always done. */
+function isFixedCreate({ file, when, once, forEach, values }: CompiledStep): boolean {
+  return file.step === 'create' && when === null && once === null && forEach === null && [...values.values()].every(isFixed);
+}
+
+function isFixed({ typed }: Compiled): boolean {
+  const node = treeOf(typed);
+  return node.kind === 'literal' || (node.kind === 'field' && node.name === 'id' && node.of.kind === 'root');
+}
+
+async function createSet(stage: Stage, object: string, set: StepSet): Promise<void> {
+  const { tx, context, tools, record } = stage;
+  const evaluate: Evaluate = (expression) => stage.evaluator.evaluate(expression, record?.row ?? null, {});
+  const items: WriteItem[] = [];
+  for (const step of set) items.push({ kind: 'create', values: await valuesOf(stage, step, object, evaluate) });
+  const outcomes = await tools.engine.write(tx, context, object, items, { mode: 'atomic', asSystem: true });
+  for (const [position, step] of set.entries()) {
+    const id = idOf(outcomes[position]);
+    stage.created.set(object, id);
+    stage.trace.push({ step: step.index, kind: 'create', outcome: 'done', object, record: id });
+  }
+  await refresh(stage);
 }
 
 interface Each {
@@ -251,10 +291,15 @@ async function writeTarget(
 
 async function write(stage: Stage, object: string, item: WriteItem): Promise<string> {
   const [outcome] = await stage.tools.engine.write(stage.tx, stage.context, object, [item], { mode: 'atomic', asSystem: true });
-  if (outcome === undefined || !outcome.ok)
-    throw new AppError('rule_failed', outcome === undefined ? 'The write had no outcome.' : outcome.message, { errors: outcome?.errors ?? [] });
+  const id = idOf(outcome);
   await refresh(stage);
-  return outcome.id;
+  return id;
+}
+
+/** The record that was written. Throws what stood in the way. */
+function idOf(outcome: WriteOutcome | undefined): string {
+  if (outcome?.ok === true) return outcome.id;
+  throw new AppError('rule_failed', outcome?.message ?? 'The write had no outcome.', { errors: outcome?.errors ?? [] });
 }
 
 /** After a write, later steps see the record as it is now. */

@@ -3,9 +3,14 @@ import type { Instant, PlainDate } from '../clock.ts';
 import { formatInstant, parseInstant } from './durations.ts';
 import { formatDate, parseDate } from './dates.ts';
 
-/** True for a time zone that this machine's zone data knows. */
+const knownZones = new Set<string>();
+
+/** True for a time zone that this machine's zone data knows. What was found good once is remembered: the question makes a formatter. */
 export function isZone(zone: string): boolean {
-  return IANAZone.isValidZone(zone);
+  if (knownZones.has(zone)) return true;
+  const isKnown = IANAZone.isValidZone(zone);
+  if (isKnown) knownZones.add(zone);
+  return isKnown;
 }
 
 /** An instant as the product writes it; no zone's day begins within a second. */

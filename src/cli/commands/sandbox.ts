@@ -190,7 +190,11 @@ function describeRuns({ states, repeated }: RunFindings): string {
 }
 
 function tally(counts: Readonly<Record<string, number>>): string {
-  return Object.keys(counts).length === 0 ? 'none' : Object.entries(counts).map(([name, count]) => `${String(count)} ${name}`).join(', ');
+  return Object.keys(counts).length === 0
+    ? 'none'
+    : Object.entries(counts)
+        .map(([name, count]) => `${String(count)} ${name}`)
+        .join(', ');
 }
 
 function describeVisits({ scheduled, counted, gaps }: VisitFindings): string {

@@ -45,6 +45,11 @@ function toTrustProxy(value: string): TrustProxy {
   return /^\d+$/.test(value) ? Number(value) : listOf(value);
 }
 
+/** The address of a mail domain that bounces come back to when none is set. */
+export function bouncesAt(domain: string): string {
+  return `bounces@${domain}`;
+}
+
 /** Every setting of the product: an environment variable each, with its default. `credenza config` lists them. */
 export const SETTINGS = [
   { name: 'PORT', fallback: '3000', help: 'Port of the web server; 0 takes any free one.', check: isPort },
@@ -83,6 +88,13 @@ export const SETTINGS = [
   { name: 'SMTP_LISTEN_PORT', fallback: '', help: 'Port of the inbound SMTP listener; empty = none.', check: (v: string) => (v === '' ? null : isPort(v)) },
   { name: 'MAIL_FROM', fallback: 'Network Operations <network@plan.example>', help: 'Sender of outgoing mail.' },
   { name: 'MAIL_DOMAIN', fallback: 'plan.example', help: 'Domain of Message-IDs and of inbound mailbox addresses.' },
+  {
+    name: 'MAIL_BOUNCES',
+    fallback: '',
+    help: 'Address that failed deliveries are reported to, with a mark for each mail; default bounces@MAIL_DOMAIN where SMTP_LISTEN_PORT is set, else the sender of MAIL_FROM.',
+    check: (v: string) =>
+      v === '' || /^[A-Za-z0-9._-]{1,28}@[A-Za-z0-9.-]{1,200}$/.test(v) ? null : 'must be name@domain, with at most 28 letters before the @',
+  },
   { name: 'PLAN_NAME', fallback: 'Example Health Plan', help: 'Name of the health plan in mails and pages.' },
   { name: 'PLAN_ADDRESS', fallback: '1 Example Street, Springfield, MA 01101', help: 'Postal address in campaign mail.' },
   { name: 'PLAN_PHONE', fallback: '+1 413 555 0100', help: 'Phone number in acknowledgements.' },
@@ -114,6 +126,8 @@ export interface Config {
   readonly smtpListenPort: number | null;
   readonly mailFrom: string;
   readonly mailDomain: string;
+  /** Address that mails leave with as their return path, a mark for each added; null: the sender's own. */
+  readonly mailBounces: string | null;
   readonly planName: string;
   readonly planAddress: string;
   readonly planPhone: string;
@@ -181,6 +195,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     smtpListenPort: get('SMTP_LISTEN_PORT') === '' ? null : Number(get('SMTP_LISTEN_PORT')),
     mailFrom: get('MAIL_FROM'),
     mailDomain: get('MAIL_DOMAIN'),
+    mailBounces: get('MAIL_BOUNCES') || (get('SMTP_LISTEN_PORT') === '' ? null : bouncesAt(get('MAIL_DOMAIN'))),
     planName: get('PLAN_NAME'),
     planAddress: get('PLAN_ADDRESS'),
     planPhone: get('PLAN_PHONE'),

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import type { Knex } from 'knex';
-import type { Config } from './config.ts';
+import { bouncesAt, type Config } from './config.ts';
 import { EXTENSIONS, metadataDirectories } from './extensions.ts';
 import { formRoutes } from './http/api/forms.ts';
 import { makeHttp } from './http/server.ts';
@@ -78,6 +78,8 @@ export interface App {
   readonly importer: Importer;
   readonly imports: ImportJobs;
   readonly inbound: InboundMail;
+  /** Address that reports about failed deliveries come in at. */
+  readonly bounceAddress: string;
   readonly unsubscribe: Unsubscribe;
   readonly forms: Forms;
   readonly publicUrl: () => string;
@@ -125,7 +127,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       planPhone: config.planPhone,
     },
   });
-  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onBounce });
+  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onBounce, bounceAddress: config.mailBounces });
   const unsubscribe = makeUnsubscribe({ clock, onUnsubscribe: makeDeliveryTransition(told, 'unsubscribe') });
   const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });
   const automation = makeAutomation({ currentModel, clock, random, engine, reader, mail, log, actions });
@@ -149,7 +151,8 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     log,
     handlers: [...automation.handlers, ...derived.handlers, { name: 'mail', run: sendMail }, importWork, searchWork, matching],
   });
-  const inbound = makeInboundMail({ db, engine, reader, queue: mail, log, context: (cause) => systemContext(cause) });
+  const bounceAddress = config.mailBounces ?? bouncesAt(config.mailDomain);
+  const inbound = makeInboundMail({ db, engine, reader, queue: mail, files, log, bounceAddress, onBounce, context: (cause) => systemContext(cause) });
   const signIn = makeSignIn({ clock, random });
   const forms = makeForms({ engine, reader, files });
 
@@ -220,6 +223,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     importer: makeImporter({ engine, clock, log }),
     imports,
     inbound,
+    bounceAddress,
     unsubscribe,
     forms,
     publicUrl: () => publicUrl,

@@ -58,9 +58,20 @@ describe('credenza demo', function () {
     expect(await states('Case')).to.include.keys('closed', 'answered', 'open');
   });
 
+  it('writes no more to an address that bounced and to whoever unsubscribed, in each campaign', async () => {
+    const found = await rows(database.db, sql`select reason, count(*)::int as n from credenza_sandbox_demo.mail_suppression group by reason order by reason`);
+    expect(found).to.deep.equal([
+      { reason: 'bounce', n: 4 },
+      { reason: 'unsubscribe', n: 4 },
+    ]);
+    const [bounced] = await rows(database.db, sql`select count(*)::int as n from credenza_sandbox_demo.mail_delivery where state = 'bounced'`);
+    expect(bounced?.['n']).to.equal(4);
+    expect(await states('CampaignMember')).to.include({ bounced: 4, unsubscribed: 4 });
+  });
+
   it('lets no mail leave', async () => {
     const found = await rows(database.db, sql`select state, count(*)::int as mails from credenza_sandbox_demo.mail_delivery group by state`);
-    expect(found.filter((row) => row['state'] !== 'captured' && row['state'] !== 'suppressed')).to.deep.equal([]);
+    expect(['captured', 'bounced', 'suppressed']).to.include.members(found.map((row) => row['state']));
     expect(Number(found.find((row) => row['state'] === 'captured')?.['mails'])).to.be.greaterThan(40);
   });
 });

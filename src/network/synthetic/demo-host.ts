@@ -14,6 +14,7 @@ import type { Importer } from '../../platform/import/import.ts';
 import type { Worker } from '../../platform/jobs/worker.ts';
 import type { InboundMail } from '../../platform/mail/inbound.ts';
 import type { Reader } from '../../platform/query/reader.ts';
+import type { Unsubscribe } from '../../platform/mail/suppression.ts';
 import type { RecordData } from '../../platform/query/types.ts';
 import type { RecordEngine, WriteItem } from '../../platform/record/types.ts';
 
@@ -29,6 +30,8 @@ export interface DemoHost {
   readonly files: FileStore;
   readonly inbound: Pick<InboundMail, 'receive'>;
   contextFor(principal: Principal, cause: Cause): Promise<CallContext>;
+  readonly bounceAddress: string;
+  readonly unsubscribe: Unsubscribe;
 }
 
 /** The plan's teams, by permission set. */
@@ -63,8 +66,6 @@ export interface DemoHands {
   create(team: Team, object: string, values: Values): Promise<string>;
   update(team: Team, object: string, id: string, values: Values): Promise<void>;
   move(team: Team, object: string, id: string, transition: string, values?: Values): Promise<void>;
-  /** A transition that the product itself makes when the outside world tells it something. */
-  happen(object: string, id: string, transition: string): Promise<void>;
   get(object: string, id: string): Promise<RecordData>;
   find(object: string, filter: string): Promise<readonly RecordData[]>;
   one(object: string, filter: string): Promise<RecordData>;
@@ -134,11 +135,6 @@ export async function makeHands(host: DemoHost, options: HandsOptions): Promise<
     },
     move: async (team, object, id, transition, values = {}) => {
       await write(team, object, { kind: 'transition', id, version: (await get(object, id)).version, transition, values });
-    },
-    happen: async (object, id, transition) => {
-      const call = await system();
-      await inTransaction(db, (tx) => engine.write(tx, call, object, [{ kind: 'transition', id, transition }], { asSystem: true }));
-      await settle();
     },
     get,
     find,

@@ -1,9 +1,11 @@
 import { AppError } from '../../platform/errors.ts';
 import { seededRandom } from '../../platform/ids.ts';
 import type { DemoHands, Team, Values } from './demo-host.ts';
+import { bounce } from './bounce.ts';
 import * as steps from './demo-steps.ts';
 import type { Person } from './demo-steps.ts';
 import { importLeads } from './leads.ts';
+import { unsubscribe } from './mail-reader.ts';
 
 /** How many days before its end the story begins. */
 export const STORY_DAYS = 152;
@@ -228,8 +230,8 @@ async function loseTwo(hands: DemoHands, { name }: CampaignPlan) {
   const members = await hands.find('CampaignMember', `campaign == '${id}' && status == 'sent' && lead.entityType == 'individual'`);
   const [bounced, unsubscribed, ...others] = members;
   if (bounced === undefined || unsubscribed === undefined) throw new AppError('internal', `The campaign "${name}" has too few members.`);
-  await hands.happen('CampaignMember', bounced.id, 'bounce');
-  await hands.happen('CampaignMember', unsubscribed.id, 'unsubscribe');
+  await bounce(hands, bounced.id);
+  await unsubscribe(hands, unsubscribed.id);
   return others;
 }
 

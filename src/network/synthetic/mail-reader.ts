@@ -1,6 +1,5 @@
 import { AppError } from '../../platform/errors.ts';
 import { linkPrincipal, openPortalLink } from '../../platform/identity/portal-links.ts';
-import type { Unsubscribe } from '../../platform/mail/suppression.ts';
 import { deliveriesAbout, deliveryText } from '../../platform/mail/mail.sql.ts';
 import type { DemoHands } from './demo-host.ts';
 
@@ -22,8 +21,8 @@ export function readingMail(hands: DemoHands): DemoHands {
 }
 
 /** Clicks the link at the end of a campaign mail. */
-export async function unsubscribe(hands: DemoHands, unsubscriber: Unsubscribe, recordId: string): Promise<void> {
-  await unsubscriber.unsubscribe(hands.host.db, await findInMail(hands, recordId, UNSUBSCRIBE));
+export async function unsubscribe(hands: DemoHands, recordId: string): Promise<void> {
+  await hands.host.unsubscribe.unsubscribe(hands.host.db, await findInMail(hands, recordId, UNSUBSCRIBE));
   await hands.settle();
 }
 

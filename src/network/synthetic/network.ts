@@ -1,7 +1,6 @@
 import type { RandomBytes } from '../../platform/ids.ts';
 import { inTransaction } from '../../platform/db.ts';
 import type { Worker } from '../../platform/jobs/worker.ts';
-import type { Unsubscribe } from '../../platform/mail/suppression.ts';
 import type { CallContext } from '../../platform/access/types.ts';
 import { makeHands, type DemoHands, type DemoHost, type Values } from './demo-host.ts';
 import { correspond } from './inquiries.ts';
@@ -14,11 +13,6 @@ import { recruit } from './recruiting.ts';
 import { visitProviders } from './staff.ts';
 import { makeChance, makeCountingWorker, makeDiary, withPeople, type Chance } from './working-day.ts';
 
-/** What of the wired product a simulated network needs, on the clock of the simulation. */
-export interface NetworkHost extends DemoHost {
-  readonly unsubscribe: Unsubscribe;
-}
-
 const BATCH = 250;
 
 /**
@@ -26,7 +20,7 @@ const BATCH = 250;
  * every provider as planned, campaigns that some of the leads join by, providers who write to the plan, and credentialing
  * who keep the licenses. For simulations only; the same randomness gives the same lives.
  */
-export async function peopleNetwork(host: NetworkHost, random: RandomBytes, providers: number): Promise<Pick<Worker, 'drain'>> {
+export async function peopleNetwork(host: DemoHost, random: RandomBytes, providers: number): Promise<Pick<Worker, 'drain'>> {
   const worker = makeCountingWorker(host.worker);
   const hands = readingMail(await makeHands({ ...host, worker }, { name: 'simulate', prefix: 'simulated.', random }));
   const system = await hands.system();
@@ -45,7 +39,7 @@ export async function peopleNetwork(host: NetworkHost, random: RandomBytes, prov
   await importLeads(hands, { rows: providers, random });
   const made = [...syntheticProviders({ count: providers, random, activatedOn: system.today, relationsManager: hands.id('relations') })];
   await addProviders(hands, system, made, chance);
-  recruit({ hands, unsubscriber: host.unsubscribe, diary, chance, network, join: makeJoining(hands, diary) });
+  recruit({ hands, diary, chance, network, join: makeJoining(hands, diary) });
   keepLicenses(hands, diary, chance);
   const occupations = [
     diary,

@@ -1,5 +1,4 @@
 import type { CallContext } from '../../platform/access/types.ts';
-import type { Unsubscribe } from '../../platform/mail/suppression.ts';
 import type { RecordData } from '../../platform/query/types.ts';
 import type { DemoHands } from './demo-host.ts';
 import { unsubscribe } from './mail-reader.ts';
@@ -26,7 +25,6 @@ const ANSWERS = [
 
 export interface RecruitingOptions {
   readonly hands: DemoHands;
-  readonly unsubscriber: Unsubscribe;
   readonly diary: Diary;
   readonly chance: Chance;
   readonly network: string;
@@ -70,7 +68,7 @@ export function recruit(options: RecruitingOptions): void {
     }
     diary.plan(5, async () => {
       const member = await someone(campaign, 'sent');
-      if (member !== undefined) await unsubscribe(hands, options.unsubscriber, member.id);
+      if (member !== undefined) await unsubscribe(hands, member.id);
     });
     for (const answer of ANSWERS.filter(({ every }) => index % every === 0)) {
       diary.plan(answer.after, async () => {

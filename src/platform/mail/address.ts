@@ -48,6 +48,22 @@ export function threadAddress(address: string, token: string): string {
   return `${address.slice(0, at)}+t-${token}${address.slice(at)}`;
 }
 
+/** `local+d-id@domain`: where a report about one delivery comes back to (a return path of its own, VERP). */
+export function returnPath(bounces: string, deliveryId: string): string {
+  const at = bounces.lastIndexOf('@');
+  return `${bounces.slice(0, at)}+d-${deliveryId.replaceAll('-', '')}${bounces.slice(at)}`;
+}
+
+/** The delivery that a return path names; null when the address is no return path below `bounces`, `{ id: null }` for the plain address. */
+export function splitReturnPath(bounces: string, address: string): { readonly id: string | null } | null {
+  const given = address.toLowerCase();
+  const own = bounces.toLowerCase();
+  if (given === own) return { id: null };
+  const match = /^(.+)\+d-([0-9a-f]{32})(@[^@]+)$/.exec(given);
+  if (match === null || `${match[1] ?? ''}${match[3] ?? ''}` !== own) return null;
+  return { id: (match[2] ?? '').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5') };
+}
+
 /** Takes the thread token out of an address, if it has one. */
 export function splitThreadAddress(address: string): { readonly address: string; readonly token: string | null } {
   const match = /^(.+)\+t-([0-9a-z]+)(@[^@]+)$/i.exec(address);

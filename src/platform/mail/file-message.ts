@@ -2,22 +2,43 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
 import { compileJs } from '../expression/to-js.ts';
-import type { EvalContext, ExprType } from '../expression/types.ts';
+import type { EvalContext } from '../expression/types.ts';
 import { fault } from '../fault.ts';
+import type { FileStore } from '../files/types.ts';
 import type { Expression } from '../metadata/scalars.ts';
 import type { MailboxFile } from '../metadata/types.ts';
-import { MAIL_TYPE } from '../model/check-behaviour.ts';
+import { MAILBOX_VARIABLES } from '../model/check-behaviour.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
 import type { Reader } from '../query/reader.ts';
 import type { RecordEngine } from '../record/types.ts';
-import { aboutOfSent, insertInbound, isLive, linkInbound, referencedId, threadByToken, threadOfInbound, type ThreadRef } from './inbound.sql.ts';
+import {
+  aboutOfSent,
+  insertInbound,
+  isFiledWithoutHash,
+  isLive,
+  linkInbound,
+  linkReport,
+  referencedId,
+  threadByToken,
+  threadOfInbound,
+  threadsOfSame,
+  type ThreadRef,
+} from './inbound.sql.ts';
+import { keepFiles, noteOf, type KeptFile } from './attachments.ts';
+import { takeReport } from './bounces.ts';
+import type { DeliverySummary } from './mail.sql.ts';
 import type { ParsedMessage } from './parsed.ts';
+import type { DeliveryHook } from './suppression.ts';
 import type { MailQueue } from './types.ts';
 
 export interface FilingTools {
   readonly engine: RecordEngine;
   readonly reader: Pick<Reader, 'get'>;
   readonly queue: MailQueue;
+  /** Keeps the files that come with messages. */
+  readonly files: FileStore;
+  /** Told of mails that bounced. */
+  readonly onBounce?: DeliveryHook;
   /** Answers `policy(...)` in a mailbox's values. */
   readonly policy?: EvalContext['policy'];
 }
@@ -30,6 +51,18 @@ export interface ReceivedMessage {
   readonly parsed: ParsedMessage;
   readonly raw: Buffer;
 }
+
+/** A message to the address that bounces come back to. */
+export interface ReturnedMessage {
+  /** The delivery that the return path names. */
+  readonly deliveryId: string | null;
+  readonly messageId: string;
+  readonly parsed: ParsedMessage;
+  readonly raw: Buffer;
+}
+
+/** Stands for a mailbox where a message came to the address of bounces. */
+const BOUNCES = '(bounces)';
 
 export interface Filed {
   readonly thread: ThreadRef;
@@ -45,7 +78,7 @@ function objectOf(model: Model, name: string): ObjectModel {
 }
 
 /** The variable `mail` of a mailbox's expressions; empty texts are null. */
-function mailValues(context: CallContext, received: ReceivedMessage): Readonly<Record<string, unknown>> {
+function mailValues(context: CallContext, received: ReceivedMessage, files: readonly KeptFile[]): Readonly<Record<string, unknown>> {
   const { parsed } = received;
   const orNull = (text: string | null): string | null => (text === null || text === '' ? null : text);
   return {
@@ -59,6 +92,7 @@ function mailValues(context: CallContext, received: ReceivedMessage): Readonly<R
     messageId: received.messageId,
     inReplyTo: parsed.inReplyTo,
     isAutoReply: parsed.isAutoReply,
+    attachmentNote: noteOf(files),
   };
 }
 
@@ -73,12 +107,12 @@ function fit(object: ObjectModel, name: string, value: unknown): unknown {
 function evaluate(
   context: CallContext,
   tools: FilingTools,
-  object: ObjectModel,
-  values: Readonly<Record<string, Expression>>,
+  part: keyof typeof MAILBOX_VARIABLES,
+  { object: objectName, values }: { readonly object: string; readonly values: Readonly<Record<string, Expression>> },
   variables: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
   const { model } = context;
-  const types: Record<string, ExprType> = 'thread' in variables ? { mail: MAIL_TYPE, thread: { kind: 'uuid' } } : { mail: MAIL_TYPE };
+  const object = objectOf(model, objectName);
   const noRecords = (): never => {
     throw new AppError('rule_failed', 'Values of a mailbox read the message only, no other records.');
   };
@@ -99,7 +133,7 @@ function evaluate(
   };
   return Object.fromEntries(
     Object.entries(values).map(([field, text]) => {
-      const run = compileJs(model.expression(text, null, types), model.expressions);
+      const run = compileJs(model.expression(text, null, MAILBOX_VARIABLES[part]), model.expressions);
       return [field, fit(object, field, run({}, evaluation))];
     }),
   );
@@ -117,22 +151,44 @@ async function create(
   return { object, id: outcome.id };
 }
 
-/** The thread this message continues: by the token in its address, else by what it answers; null when it begins one. */
-async function findThread(tx: Knex.Transaction, context: CallContext, received: ReceivedMessage): Promise<ThreadRef | null> {
+/** A record for each file, linked to the message; what was refused says why. */
+async function createAttachments(
+  tx: Knex.Transaction,
+  context: CallContext,
+  tools: FilingTools,
+  attachment: NonNullable<MailboxFile['creates']['attachment']>,
+  files: readonly KeptFile[],
+  variables: Readonly<Record<string, unknown>>,
+  message: ThreadRef,
+): Promise<void> {
+  for (const { fileId, ...file } of files) {
+    const values = evaluate(context, tools, 'attachment', attachment, { ...variables, attachment: file });
+    await create(tx, context, tools.engine, attachment.object, { ...values, [attachment.reference]: message.id, [attachment.file]: fileId });
+  }
+}
+
+/** The thread this message continues: by the token in its address, by what it answers, or by the mail of ours that it reports on; null when it begins one. */
+async function findThread(
+  tx: Knex.Transaction,
+  context: CallContext,
+  received: ReceivedMessage,
+  reported: readonly DeliverySummary[],
+): Promise<ThreadRef | null> {
   const { mailbox, parsed, token } = received;
   const { thread, message } = mailbox.creates;
   const object = objectOf(context.model, thread.object);
   const answered = [...new Set([parsed.inReplyTo, ...parsed.references].filter((id) => id !== null))].slice(0, 50);
+  const threadOfAbout = async (about: ThreadRef | null): Promise<ThreadRef | null> => {
+    if (about === null || about.object !== message.object) return about;
+    const column = objectOf(context.model, message.object).fields.get(message.reference)?.column;
+    const id = column === undefined || column === null ? null : await referencedId(tx, objectOf(context.model, message.object), column, about.id);
+    return id === null ? null : { object: thread.object, id };
+  };
   const candidates = [
     async () => (token === null ? null : threadByToken(tx, token)),
     async () => threadOfInbound(tx, mailbox.name, answered),
-    async () => {
-      const about = await aboutOfSent(tx, mailbox.name, answered);
-      if (about === null || about.object !== message.object) return about;
-      const column = objectOf(context.model, message.object).fields.get(message.reference)?.column;
-      const id = column === undefined || column === null ? null : await referencedId(tx, objectOf(context.model, message.object), column, about.id);
-      return id === null ? null : { object: thread.object, id };
-    },
+    async () => threadOfAbout(await aboutOfSent(tx, mailbox.name, answered)),
+    ...reported.map((delivery) => () => threadOfAbout(delivery.about)),
   ];
   for (const candidate of candidates) {
     const found = await candidate();
@@ -141,34 +197,69 @@ async function findThread(tx: Knex.Transaction, context: CallContext, received: 
   return null;
 }
 
+function inboundOf(context: CallContext, { parsed, messageId, raw }: Pick<ReceivedMessage, 'parsed' | 'messageId' | 'raw'>, mailbox: string, id: string) {
+  const { from: sender, subject, isAutoReply: autoReply, contentHash } = parsed;
+  return { id, mailbox, messageId, sender, subject, receivedAt: context.now, raw, autoReply, contentHash };
+}
+
+/**
+ * Keeps a message to the address of bounces, and takes it at its word when it is a report about a mail of ours. It makes no
+ * record: what it says stands with the delivery. Answers whether it was about one of ours.
+ */
+export async function fileReturned(tx: Knex.Transaction, context: CallContext, tools: FilingTools, received: ReturnedMessage): Promise<boolean> {
+  const id = context.newId();
+  const { report } = received.parsed;
+  if (!(await insertInbound(tx, { ...inboundOf(context, received, BOUNCES, id), copy: 0 }))) return true;
+  const reported = report === null ? [] : await takeReport(tx, context, report, received.deliveryId, tools.onBounce);
+  for (const delivery of reported.slice(0, 1)) await linkReport(tx, id, delivery.id);
+  return reported.length > 0;
+}
+
+/**
+ * Keeps the message as it came, and answers the thread it belongs to (null: it begins one). Null when it is filed already: it
+ * came before by this mailbox with this Message-ID and these words, and was not sent to another thread as well.
+ */
+async function keep(
+  tx: Knex.Transaction,
+  context: CallContext,
+  received: ReceivedMessage,
+  id: string,
+  reported: readonly DeliverySummary[],
+): Promise<{ readonly thread: ThreadRef | null } | null> {
+  const { token } = received;
+  const mail = inboundOf(context, received, received.mailbox.name, id);
+  if (await isFiledWithoutHash(tx, mail)) return null;
+  if (await insertInbound(tx, { ...mail, copy: 0 })) return { thread: await findThread(tx, context, received, reported) };
+  for (;;) {
+    const threads = await threadsOfSame(tx, mail);
+    const thread = token === null ? null : await findThread(tx, context, received, reported);
+    if (thread === null || threads.includes(thread.id)) return null;
+    if (await insertInbound(tx, { ...mail, copy: threads.length })) return { thread };
+  }
+}
+
 /**
  * Files one message in the caller's transaction: kept as it came, its thread found or made, its message record made, and
  * an acknowledgement queued for a new thread that a person wrote. Null when this mailbox has had the message before.
  */
 export async function fileMessage(tx: Knex.Transaction, context: CallContext, tools: FilingTools, received: ReceivedMessage): Promise<Filed | null> {
   const { mailbox, parsed } = received;
-  const { thread, message } = mailbox.creates;
+  const { thread, message, attachment } = mailbox.creates;
   const id = context.newId();
-  const isNew = await insertInbound(tx, {
-    id,
-    mailbox: mailbox.name,
-    messageId: received.messageId,
-    sender: parsed.from,
-    subject: parsed.subject,
-    receivedAt: context.now,
-    raw: received.raw,
-    autoReply: parsed.isAutoReply,
-  });
-  if (!isNew) return null;
-  const mail = mailValues(context, received);
-  const known = await findThread(tx, context, received);
-  const threadRef =
-    known ??
-    (await create(tx, context, tools.engine, thread.object, evaluate(context, tools, objectOf(context.model, thread.object), thread.values, { mail })));
+  const reported = parsed.report === null ? [] : await takeReport(tx, context, parsed.report, null, tools.onBounce);
+  const place = await keep(tx, context, received, id, reported);
+  if (place === null) return null;
+  for (const delivery of reported.slice(0, 1)) await linkReport(tx, id, delivery.id);
+  // A mailbox that makes no records of files leaves them in the message as it came.
+  const files = attachment === undefined ? [] : await keepFiles(tx, context, tools.files, parsed);
+  const mail = mailValues(context, received, files);
+  const known = place.thread;
+  const threadRef = known ?? (await create(tx, context, tools.engine, thread.object, evaluate(context, tools, 'thread', thread, { mail })));
   fault('mail.inbound_after_thread');
-  const values = evaluate(context, tools, objectOf(context.model, message.object), message.values, { mail, thread: threadRef.id });
+  const values = evaluate(context, tools, 'message', message, { mail, thread: threadRef.id });
   const messageRef = await create(tx, context, tools.engine, message.object, { ...values, [message.reference]: threadRef.id });
   await linkInbound(tx, id, messageRef, threadRef);
+  if (attachment !== undefined) await createAttachments(tx, context, tools, attachment, files, { mail, thread: threadRef.id }, messageRef);
   const isAcknowledged = known === null && !parsed.isAutoReply && parsed.from !== '' && mailbox.acknowledge !== undefined;
   if (isAcknowledged && mailbox.acknowledge !== undefined) {
     const record = await tools.reader.get(tx, context, threadRef.object, threadRef.id);

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import type { ObjectModel } from '../model/types.ts';
-import { ident, platformTable, rows, run, sql } from '../sql.ts';
+import { ident, keyword, platformTable, rows, run, sql, type Sql } from '../sql.ts';
 
 export interface ThreadRef {
   readonly object: string;
@@ -16,17 +16,51 @@ export interface NewInbound {
   readonly receivedAt: string;
   readonly raw: Buffer;
   readonly autoReply: boolean;
+  /** Fingerprint of what it says. */
+  readonly contentHash: string;
+  /** Counts the threads that the same message is filed in, from 0. */
+  readonly copy: number;
 }
 
-/** Keeps a message as it came; false when this mailbox has had it before. Waits for a transaction that is storing the same. */
+/** Keeps a message as it came; false when this copy of it is kept already. Waits for a transaction that is storing the same. */
 export async function insertInbound(tx: Knex.Transaction, mail: NewInbound): Promise<boolean> {
   const inserted = await run(
     tx,
-    sql`insert into ${platformTable(tx, 'inbound_mail')} (id, mailbox, message_id, sender, subject, received_at, raw, auto_reply)
-        values (${mail.id}::uuid, ${mail.mailbox}, ${mail.messageId}, ${mail.sender}, ${mail.subject}, ${mail.receivedAt}::timestamptz, ${mail.raw}::bytea, ${mail.autoReply}::boolean)
-        on conflict (mailbox, message_id) do nothing`,
+    sql`insert into ${platformTable(tx, 'inbound_mail')} (id, mailbox, message_id, sender, subject, received_at, raw, auto_reply, content_hash, copy)
+        values (${mail.id}::uuid, ${mail.mailbox}, ${mail.messageId}, ${mail.sender}, ${mail.subject}, ${mail.receivedAt}::timestamptz, ${mail.raw}::bytea, ${mail.autoReply}::boolean,
+          ${mail.contentHash}, ${mail.copy}::integer)
+        on conflict (mailbox, message_id, content_hash, copy) do nothing`,
   );
   return inserted === 1;
+}
+
+/** Threads that the same message is filed in already, in the order in which it came. */
+export async function threadsOfSame(
+  tx: Knex.Transaction,
+  mail: Pick<NewInbound, 'mailbox' | 'messageId' | 'contentHash'>,
+): Promise<readonly (string | null)[]> {
+  const found = await rows(
+    tx,
+    sql`select thread_id::text as id from ${platformTable(tx, 'inbound_mail')}
+        where mailbox = ${mail.mailbox} and message_id = ${mail.messageId} and content_hash = ${mail.contentHash} order by copy for update`,
+  );
+  return found.map((row) => (typeof row['id'] === 'string' ? row['id'] : null));
+}
+
+/** True for a message that came before fingerprints were kept: the same Message-ID and, below the headers, the same bytes. */
+export async function isFiledWithoutHash(tx: Knex.Transaction, mail: Pick<NewInbound, 'mailbox' | 'messageId' | 'raw'>): Promise<boolean> {
+  const bodyOf = (raw: Sql): Sql => sql`substring(${raw} from position('\\x0d0a0d0a'::bytea in ${raw}))`;
+  const found = await rows(
+    tx,
+    sql`select 1 as one from ${platformTable(tx, 'inbound_mail')} m, (select ${mail.raw}::bytea as raw) given
+        where m.mailbox = ${mail.mailbox} and m.message_id = ${mail.messageId} and m.content_hash = '' and ${bodyOf(keyword('m.raw'))} = ${bodyOf(keyword('given.raw'))}`,
+  );
+  return found.length > 0;
+}
+
+/** Notes which delivery a report was about. */
+export async function linkReport(tx: Knex.Transaction, id: string, deliveryId: string): Promise<void> {
+  await run(tx, sql`update ${platformTable(tx, 'inbound_mail')} set delivery_id = ${deliveryId}::uuid where id = ${id}::uuid`);
 }
 
 /** Notes which records a message became. */

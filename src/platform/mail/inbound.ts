@@ -11,8 +11,8 @@ import { fault } from '../fault.ts';
 import type { Log } from '../log.ts';
 import type { MailboxFile } from '../metadata/types.ts';
 import type { Model } from '../model/types.ts';
-import { parseAddress, splitThreadAddress } from './address.ts';
-import { fileMessage, type Filed, type FilingTools } from './file-message.ts';
+import { parseAddress, splitReturnPath, splitThreadAddress } from './address.ts';
+import { fileMessage, fileReturned, type Filed, type FilingTools } from './file-message.ts';
 import { toParsedMessage, type ParsedMessage } from './parsed.ts';
 
 export interface InboundMailOptions extends FilingTools {
@@ -20,6 +20,8 @@ export interface InboundMailOptions extends FilingTools {
   /** A call as the system, on the current Model, at the clock's present moment. */
   readonly context: (cause: Cause) => Promise<CallContext>;
   readonly log: Log;
+  /** Address that reports about failed deliveries come back to; messages to it are no mail to a mailbox. */
+  readonly bounceAddress?: string;
   /** Largest message; 25 MB unless told. */
   readonly maxBytes?: number;
 }
@@ -27,10 +29,13 @@ export interface InboundMailOptions extends FilingTools {
 export interface InboundMail {
   /** Listens for SMTP; port 0 takes any free one. */
   listen(port: number, host: string): Promise<{ readonly port: number }>;
-  /** Files one message for one recipient address, as the listener does; null when it was known already. */
+  /** Files one message for one recipient address, as the listener does; null when it was known already, or was a bounce. */
   receive(raw: Buffer, envelope: { readonly from: string; readonly to: string }): Promise<Filed | null>;
   close(): Promise<void>;
 }
+
+type Target =
+  { readonly kind: 'mailbox'; readonly mailbox: MailboxFile; readonly token: string | null } | { readonly kind: 'bounces'; readonly deliveryId: string | null };
 
 /** An answer of the SMTP conversation. */
 function reply(responseCode: number, text: string): Error {
@@ -47,6 +52,12 @@ export function findMailboxFor(model: Model, address: string): { readonly mailbo
     if (own === split.address) return { mailbox, token: split.token };
   }
   return null;
+}
+
+/** The Message-ID, or for a message without a usable one what it says and when it was written, in the form of one. */
+function messageIdOf({ messageId, contentHash, date }: ParsedMessage): string {
+  if (messageId !== null && messageId !== '' && messageId.length <= 500) return messageId;
+  return `<${createHash('sha256').update(`${contentHash} ${date}`).digest('hex')}@no-message-id.invalid>`;
 }
 
 async function readAll(stream: Readable & { readonly sizeExceeded?: boolean }, maxBytes: number): Promise<Buffer | null> {
@@ -87,10 +98,18 @@ export function makeInboundMail(options: InboundMailOptions): InboundMail {
     return { ...parsed, from, isAutoReply: parsed.isAutoReply || envelopeFrom === '' || from === '' || isOwn };
   }
 
+  /** Where a message to an address goes: to a mailbox, or back to the mail that it reports on. */
+  function targetOf(model: Model, address: string): Target | null {
+    const mailbox = findMailboxFor(model, address);
+    if (mailbox !== null) return { kind: 'mailbox', ...mailbox };
+    const back = options.bounceAddress === undefined ? null : splitReturnPath(options.bounceAddress, address);
+    return back === null ? null : { kind: 'bounces', deliveryId: back.id };
+  }
+
   async function receive(raw: Buffer, envelope: { readonly from: string; readonly to: string }): Promise<Filed | null> {
     const { model } = await options.context({ kind: 'mail', mailbox: '' });
-    const found = findMailboxFor(model, envelope.to);
-    if (found === null) throw reply(550, 'No such mailbox here');
+    const target = targetOf(model, envelope.to);
+    if (target === null) throw reply(550, 'No such mailbox here');
     let parsed: ParsedMessage;
     try {
       parsed = await parse(raw, envelope.from, model);
@@ -98,11 +117,12 @@ export function makeInboundMail(options: InboundMailOptions): InboundMail {
       log.warn({ ...describe(error), bytes: raw.length }, 'A message could not be read and was refused.');
       throw reply(554, 'The message could not be read');
     }
-    const isUsable = parsed.messageId !== null && parsed.messageId !== '' && parsed.messageId.length <= 500;
-    const messageId = isUsable && parsed.messageId !== null ? parsed.messageId : `<${createHash('sha256').update(raw).digest('hex')}@no-message-id.invalid>`;
+    const messageId = messageIdOf(parsed);
     const filed = await inTransaction(db, async (tx) => {
-      const context = await options.context({ kind: 'mail', mailbox: found.mailbox.name });
-      const answer = await fileMessage(tx, context, options, { ...found, messageId, parsed, raw });
+      const context = await options.context({ kind: 'mail', mailbox: target.kind === 'mailbox' ? target.mailbox.name : '' });
+      const answer = target.kind === 'mailbox' ? await fileMessage(tx, context, options, { ...target, messageId, parsed, raw }) : null;
+      if (target.kind === 'bounces' && !(await fileReturned(tx, context, options, { ...target, messageId, parsed, raw })))
+        log.info('A message came to the address of bounces and is about no mail of ours; it is kept.');
       fault('mail.inbound_before_commit');
       return answer;
     });
@@ -151,7 +171,7 @@ export function makeInboundMail(options: InboundMailOptions): InboundMail {
     onRcptTo(address, session, callback) {
       if (session.envelope.rcptTo.length >= 20) return callback(reply(452, 'Too many recipients'));
       options.context({ kind: 'mail', mailbox: '' }).then(
-        ({ model }) => callback(findMailboxFor(model, address.address) === null ? reply(550, 'No such mailbox here') : null),
+        ({ model }) => callback(targetOf(model, address.address) === null ? reply(550, 'No such mailbox here') : null),
         (error: unknown) => callback(toReply(error)),
       );
     },

@@ -206,6 +206,39 @@ export async function finishAttempt(db: Knex, id: string, attempt: number, from:
   return touched === 1;
 }
 
+/** Deliveries that a report is about: the one that its return path names, else those with these Message-IDs. */
+export async function deliveriesReported(db: Knex, id: string | null, messageIds: readonly string[]): Promise<readonly DeliverySummary[]> {
+  const wanted = id === null ? sql`message_id = any(${messageIds}::text[])` : sql`id = ${id}::uuid`;
+  return (await rows(db, sql`select ${SUMMARY} from ${platformTable(db, 'mail_delivery')} where ${wanted} order by id`)).map(toSummary);
+}
+
+/**
+ * Marks a delivery that was reported as failed; false when it is bounced already or never was on its way. One that waits to be
+ * sent again is not, and the late answer of an attempt touches nothing.
+ */
+export async function markBounced(tx: Knex.Transaction, id: string, error: string): Promise<boolean> {
+  const touched = await run(
+    tx,
+    sql`update ${platformTable(tx, 'mail_delivery')} set state = 'bounced', last_error = ${error}, lease_until = null
+        where id = ${id}::uuid and (state in ('sent', 'unknown', 'captured', 'sending') or (state = 'queued' and attempt > 0))`,
+  );
+  return touched === 1;
+}
+
+/** A mail as the machine that received it knows it, or null. */
+export async function mailAsSent(
+  db: Knex,
+  id: string,
+): Promise<{ readonly messageId: string; readonly recipient: string; readonly headers: Readonly<Record<string, string>> } | null> {
+  const [row] = await rows(
+    db,
+    sql`select ${SUMMARY}, message_id, html, plain, headers, attachments from ${platformTable(db, 'mail_delivery')} where id = ${id}::uuid and state in ('sent', 'captured')`,
+  );
+  if (row === undefined) return null;
+  const { messageId, recipient, headers } = toClaimed(row);
+  return { messageId, recipient, headers };
+}
+
 /** Ends due deliveries where nothing may be sent: `captured`, or `suppressed`. */
 export async function captureDue(db: Knex, now: string, limit: number): Promise<readonly DeliveryState[]> {
   const table = platformTable(db, 'mail_delivery');

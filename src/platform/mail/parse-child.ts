@@ -1,7 +1,9 @@
 /** Child process of `inbound.ts`: reads one message after the other, within its own memory and time. */
+import { createHash } from 'node:crypto';
 import { simpleParser, type AddressObject, type ParsedMail } from 'mailparser';
 import { answerParent } from '../child.ts';
-import type { ParsedMessage } from './parsed.ts';
+import { parseDeliveryStatus, returnedMessageId, type DeliveryReport } from './delivery-status.ts';
+import type { ParsedFile, ParsedMessage } from './parsed.ts';
 
 /** PostgreSQL keeps no NUL in text. */
 function clean(value: string | undefined): string {
@@ -40,9 +42,28 @@ function isAutoReply(mail: ParsedMail, from: string): boolean {
   );
 }
 
+/** The report of a message that is one (RFC 3464), from its part message/delivery-status and the mail that it returns. */
+function reportOf(mail: ParsedMail): DeliveryReport | null {
+  const status = mail.attachments.find((part) => part.contentType === 'message/delivery-status');
+  if (status === undefined) return null;
+  const returned = mail.attachments.filter((part) => part.contentType === 'message/rfc822' || part.contentType === 'text/rfc822-headers');
+  const messageIds = returned.map((part) => returnedMessageId(part.content.toString('latin1'))).filter((id) => id !== null);
+  return { messageIds, recipients: parseDeliveryStatus(clean(status.content.toString('utf8'))) };
+}
+
+function filesOf(mail: ParsedMail): readonly ParsedFile[] {
+  return mail.attachments.map((part) => ({ name: clean(part.filename), mediaType: part.contentType, bytes: part.content }));
+}
+
+function digest(...parts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
 async function parse(raw: Buffer): Promise<ParsedMessage> {
-  const mail = await simpleParser(raw, { skipImageLinks: true, skipTextToHtml: true });
+  const mail = await simpleParser(raw, { skipImageLinks: true, skipTextToHtml: true, keepDeliveryStatus: true });
   const from = firstAddress(mail.from);
+  const files = filesOf(mail);
+  const prints = files.map((file) => [file.name, createHash('sha256').update(file.bytes).digest('hex')]);
   const references = typeof mail.references === 'string' ? [mail.references] : (mail.references ?? []);
   return {
     from: from.address,
@@ -57,6 +78,10 @@ async function parse(raw: Buffer): Promise<ParsedMessage> {
     inReplyTo: mail.inReplyTo === undefined ? null : clean(mail.inReplyTo).trim(),
     references: references.map(clean),
     isAutoReply: isAutoReply(mail, from.address),
+    date: clean(header(mail, 'date')),
+    contentHash: digest(from.address, clean(mail.subject), clean(mail.text).trim(), clean(typeof mail.html === 'string' ? mail.html : ''), prints),
+    files,
+    report: reportOf(mail),
   };
 }
 

@@ -1,4 +1,12 @@
 import { AppError } from '../errors.ts';
+import type { DeliveryReport, RecipientStatus } from './delivery-status.ts';
+
+/** A file that came with a message, with the name and type that its sender gave it. */
+export interface ParsedFile {
+  readonly name: string;
+  readonly mediaType: string;
+  readonly bytes: Uint8Array;
+}
 
 /** A message as expressions of mailboxes see it (variable `mail`), and what threading needs. */
 export interface ParsedMessage {
@@ -12,6 +20,13 @@ export interface ParsedMessage {
   readonly inReplyTo: string | null;
   readonly references: readonly string[];
   readonly isAutoReply: boolean;
+  /** The header `Date` as it stands there; empty without one. */
+  readonly date: string;
+  /** Fingerprint of what the message says (sender, subject, texts, files), whatever the relays wrote above it. */
+  readonly contentHash: string;
+  readonly files: readonly ParsedFile[];
+  /** For a report about mails of ours. */
+  readonly report: DeliveryReport | null;
 }
 
 function text(found: object, name: string): string | null {
@@ -34,5 +49,29 @@ export function toParsedMessage(answer: unknown): ParsedMessage {
     inReplyTo: text(answer, 'inReplyTo'),
     references: Array.isArray(references) ? references.map(String) : [],
     isAutoReply: 'isAutoReply' in answer && answer.isAutoReply === true,
+    date: text(answer, 'date') ?? '',
+    contentHash: text(answer, 'contentHash') ?? '',
+    files: 'files' in answer && Array.isArray(answer.files) ? answer.files.flatMap(toFile) : [],
+    report: 'report' in answer ? toReport(answer.report) : null,
   };
+}
+
+function toFile(found: unknown): readonly ParsedFile[] {
+  if (typeof found !== 'object' || found === null || !('bytes' in found) || !(found.bytes instanceof Uint8Array)) return [];
+  return [{ name: text(found, 'name') ?? '', mediaType: text(found, 'mediaType') ?? '', bytes: found.bytes }];
+}
+
+function toReport(found: unknown): DeliveryReport | null {
+  if (typeof found !== 'object' || found === null) return null;
+  const messageIds: unknown = 'messageIds' in found ? found.messageIds : [];
+  const recipients: unknown = 'recipients' in found ? found.recipients : [];
+  return {
+    messageIds: Array.isArray(messageIds) ? messageIds.map(String) : [],
+    recipients: Array.isArray(recipients) ? recipients.flatMap(toRecipient) : [],
+  };
+}
+
+function toRecipient(found: unknown): readonly RecipientStatus[] {
+  if (typeof found !== 'object' || found === null) return [];
+  return [{ action: text(found, 'action') ?? '', status: text(found, 'status') ?? '', diagnostic: text(found, 'diagnostic') ?? '' }];
 }

@@ -5,7 +5,7 @@ import { AppError, isAppError } from '../errors.ts';
 import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
 import type { Log } from '../log.ts';
-import { parseSender, suppressionKey } from './address.ts';
+import { parseSender, returnPath, suppressionKey } from './address.ts';
 import {
   captureDue,
   claimDue,
@@ -36,6 +36,8 @@ export interface MailSenderOptions {
   /** Never opens a socket, as if the database were marked as a sandbox. */
   readonly sandbox?: boolean;
   readonly onBounce?: DeliveryHook;
+  /** Address that reports about failed deliveries come back to, with a mark for each mail; null or absent: the sender's own. */
+  readonly bounceAddress?: string | null;
 }
 
 export type SendCounts = Readonly<Record<'sent' | 'captured' | 'bounced' | 'failed' | 'unknown' | 'suppressed' | 'requeued', number>>;
@@ -121,10 +123,12 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
 
   async function send(smtp: SmtpClient, delivery: ClaimedDelivery, attachments: readonly Attached[]): Promise<SendResult> {
     const { From: from = '', 'Reply-To': replyTo, ...headers } = delivery.headers;
+    const { bounceAddress = null } = options;
+    const back = bounceAddress === null ? parseSender(from).address : returnPath(bounceAddress, delivery.id);
     return smtp.send({
       messageId: delivery.messageId,
       date: new Date(delivery.createdAt),
-      envelope: { from: parseSender(from).address, to: [delivery.recipient] },
+      envelope: { from: back, to: [delivery.recipient] },
       from,
       to: delivery.recipient,
       ...(replyTo === undefined ? {} : { replyTo }),

@@ -320,6 +320,13 @@ export interface MailboxFile {
   readonly creates: {
     readonly thread: { readonly object: string; readonly values: Readonly<Record<string, Expression>> };
     readonly message: { readonly object: string; readonly reference: string; readonly values: Readonly<Record<string, Expression>> };
+    /** A record for each file that came with the message; `file` gets the file, unless it was refused. Values may name `attachment` (name, mediaType, size, note). */
+    readonly attachment?: {
+      readonly object: string;
+      readonly reference: string;
+      readonly file: string;
+      readonly values: Readonly<Record<string, Expression>>;
+    };
   };
   readonly acknowledge?: { readonly template: string };
 }

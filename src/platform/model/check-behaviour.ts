@@ -27,8 +27,30 @@ export const MAIL_TYPE: ExprType = {
     messageId: TEXT,
     inReplyTo: TEXT,
     isAutoReply: CONDITION,
+    /** Files that were refused, with the reasons; null when there are none. */
+    attachmentNote: TEXT,
   },
 };
+
+/** What the values of a mailbox's attachment may name besides: one file that came with the message. */
+export const ATTACHMENT_TYPE: ExprType = {
+  kind: 'struct',
+  members: {
+    name: TEXT,
+    mediaType: TEXT,
+    /** Bytes. */
+    size: { kind: 'number' },
+    /** Why it was refused; null when it was kept. */
+    note: TEXT,
+  },
+};
+
+/** Names that the values of each record of a mailbox may use. */
+export const MAILBOX_VARIABLES = {
+  thread: { mail: MAIL_TYPE },
+  message: { mail: MAIL_TYPE, thread: { kind: 'uuid' } },
+  attachment: { mail: MAIL_TYPE, thread: { kind: 'uuid' }, attachment: ATTACHMENT_TYPE },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, ExprType>>>>;
 
 /** Policies, permission sets, mailboxes, import maps, reports, and the templates that rules name. */
 export function checkBehaviour(scope: CheckScope): void {
@@ -155,15 +177,22 @@ function checkPermission(scope: CheckScope, permission: PermissionFile): void {
 function checkMailbox(scope: CheckScope, mailbox: MailboxFile): void {
   const at = (rest: string): string => metadataPointer('mailboxes', mailbox.name, rest);
   if (mailbox.acknowledge !== undefined) templateAt(scope, mailbox.acknowledge.template, at('/acknowledge/template'));
-  for (const part of ['thread', 'message'] as const) {
+  for (const part of ['thread', 'message', 'attachment'] as const) {
     const created = mailbox.creates[part];
+    if (created === undefined) continue;
     const object = objectAt(scope, created.object, at(`/creates/${part}/object`));
     if (object === null) continue;
-    if (part === 'message') fieldAt(scope, object, mailbox.creates.message.reference, at('/creates/message/reference'));
+    if ('reference' in created) fieldAt(scope, object, created.reference, at(`/creates/${part}/reference`));
+    if ('file' in created) {
+      fieldAt(scope, object, created.file, at(`/creates/${part}/file`));
+      const field = object.fields.get(created.file);
+      if (field !== undefined && field.kind !== 'file')
+        scope.errors.push({ pointer: at(`/creates/${part}/file`), code: 'wrong_type', detail: `${created.object}.${created.file} does not hold a file.` });
+    }
     for (const [name, text] of Object.entries(created.values)) {
       const pointer = at(`/creates/${part}/values${pointerToken(name)}`);
       fieldAt(scope, object, name, pointer);
-      scope.checkAt(text, null, pointer, null, part === 'thread' ? { mail: MAIL_TYPE } : { mail: MAIL_TYPE, thread: { kind: 'uuid' } });
+      scope.checkAt(text, null, pointer, null, MAILBOX_VARIABLES[part]);
     }
   }
 }

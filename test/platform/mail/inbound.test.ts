@@ -1,5 +1,7 @@
 import { expect } from 'chai';
+import { randomUUID } from 'node:crypto';
 import { createTransport } from 'nodemailer';
+import { makeFileStore } from '../../../src/platform/files/store.ts';
 import { makeInboundMail, type InboundMail } from '../../../src/platform/mail/inbound.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
@@ -74,6 +76,7 @@ describe('inbound mail', () => {
       engine: failing,
       reader: makeReader(),
       queue: desk.queue,
+      files: makeFileStore({ newId: randomUUID }),
       log: desk.log,
       maxBytes: 200_000,
     });
@@ -205,6 +208,7 @@ describe('inbound mail', () => {
       engine: makeRecordEngine(),
       reader: makeReader(),
       queue: desk.queue,
+      files: makeFileStore({ newId: randomUUID }),
       log: desk.log,
     });
     const error = await second.listen(port, '127.0.0.1').then(

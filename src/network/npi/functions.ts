@@ -25,18 +25,37 @@ export function primaryOf(row: unknown, heading: string): string | null {
 const ENTRIES: readonly FunctionEntry[] = [
   {
     name: 'isNpi',
+    group: 'Identifiers',
     parameters: ['text'],
     result: { kind: 'boolean' },
     pure: true,
-    description: 'True when a text is a National Provider Identifier: ten digits, the first 1 or 2, with a right check digit. Not in SQL.',
+    description: 'True when a text is a National Provider Identifier: ten digits, the first 1 or 2, with a right check digit.',
+    examples: [
+      { text: "isNpi('1234567893')", result: true },
+      { text: "isNpi('1234567890')", result: false },
+    ],
     evaluate: ([text]) => isNpi(text),
   },
   {
     name: 'nppesPrimary',
+    group: 'Import maps',
     parameters: ['text'],
     result: { kind: 'text' },
     description:
-      'In import maps of the NPI file: the value of a numbered column (named without its number) in the primary taxonomy group, else in the first one. Not in SQL.',
+      'In import maps of the NPI file: the value of a numbered column (named without its number) in the primary taxonomy group, else in the first one.',
+    nulls: 'Null when no taxonomy is filled.',
+    examples: [
+      {
+        text: "nppesPrimary('Healthcare Provider Taxonomy Code')",
+        row: {
+          'Healthcare Provider Taxonomy Code_1': '207Q00000X',
+          'Healthcare Provider Primary Taxonomy Switch_1': 'N',
+          'Healthcare Provider Taxonomy Code_2': '208D00000X',
+          'Healthcare Provider Primary Taxonomy Switch_2': 'Y',
+        },
+        result: '208D00000X',
+      },
+    ],
     evaluate: ([heading], context) => (typeof heading === 'string' ? primaryOf(context.variables?.['row'], heading) : null),
   },
 ];

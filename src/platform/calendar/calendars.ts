@@ -6,6 +6,7 @@ import type { CalendarLookup } from '../expression/types.ts';
 import { dayInZone, instantInZone, isZone } from '../expression/zones.ts';
 import type { CalendarFile } from '../metadata/types.ts';
 import { federalHolidays, holidaysFromCsv, type Holiday } from './holidays.ts';
+import { makeWorkingTime, type WorkingTime } from './working-time.ts';
 
 /** Days that calendars know; beyond them business days are null, in SQL as here. */
 export const FIRST_CALENDAR_DAY: PlainDate = '2005-01-01';
@@ -23,6 +24,7 @@ export interface CompiledCalendar {
   readonly ordinals: Int32Array;
   /** Day numbers of the business days, in order. */
   readonly openDays: readonly number[];
+  readonly workingTime: WorkingTime;
 }
 
 export interface Calendars extends CalendarLookup {
@@ -73,6 +75,8 @@ export function makeCalendars(files: ReadonlyMap<string, CalendarFile>, planCale
     dayOf: (instant, name) => inZone(all.get(name), (zone) => dayInZone(instant, zone)),
     startOfDay: (date, name) => inZone(all.get(name), (zone) => instantInZone(date, '00:00', zone)),
     endOfBusinessDay: (date, name) => endOfDay(all.get(name), date),
+    workingMs: (from, to, name) => all.get(name)?.workingTime.between(from, to) ?? null,
+    addWorkingMs: (instant, ms, name) => all.get(name)?.workingTime.add(instant, ms) ?? null,
     at: (date, time, name) => inZone(all.get(name), (zone) => instantInZone(date, time, zone)),
     addDuration: (date, duration, name = planCalendar) => {
       const parts = parseDuration(duration);
@@ -110,7 +114,9 @@ function compileCalendar(name: string, file: CalendarFile, readCsv: ((path: stri
     if (open.has(date) || (file.weekdays.includes(weekdayOf(number)) && !closed.has(date))) openDays.push(number);
     ordinals[number - FIRST] = openDays.length;
   }
-  return { name, zone: file.zone, hours: checkedHours(name, file.hours), closed, ordinals, openDays };
+  const hours = checkedHours(name, file.hours);
+  const workingTime = makeWorkingTime({ zone: file.zone, hours, openDays }, FIRST_CALENDAR_DAY, LAST_CALENDAR_DAY);
+  return { name, zone: file.zone, hours, closed, ordinals, openDays, workingTime };
 }
 
 function checkedHours(name: string, hours: CalendarFile['hours']): CompiledCalendar['hours'] {

@@ -59,6 +59,8 @@ function replace(node: Expr, made: (part: Expr) => Expr): Expr {
       return { ...node, args: node.args.map(to) };
     case 'struct':
       return { ...node, entries: node.entries.map((entry) => ({ ...entry, value: to(entry.value) })) };
+    case 'each':
+      return { ...node, list: to(node.list), body: to(node.body) };
     case 'aggregate':
       return { ...node, filter: node.filter === null ? null : to(node.filter), value: node.value === null ? null : to(node.value) };
     default:
@@ -73,7 +75,8 @@ function usesVariable(node: Expr): boolean {
 /** True when nothing below depends on the row at hand, nor on an item of a surrounding `exists` or the like. */
 function restsOnVariables(node: Expr, slots: readonly number[]): boolean {
   if (node.kind === 'root') return false;
-  if (node.kind === 'item') return slots.includes(node.slot);
+  if (node.kind === 'item' || node.kind === 'element') return slots.includes(node.slot);
+  if (node.kind === 'each') return restsOnVariables(node.list, slots) && restsOnVariables(node.body, [...slots, node.slot]);
   if (node.kind !== 'aggregate') return childrenOf(node).every((child) => restsOnVariables(child, slots));
   const inner = [...slots, node.slot];
   return restsOnVariables(node.of, slots) && [node.filter, node.value].every((part) => part === null || restsOnVariables(part, inner));

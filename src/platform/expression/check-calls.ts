@@ -1,18 +1,13 @@
-import type { ASTNode } from '@marcbachmann/cel-js';
 import { checkAggregate, manyPath } from './check-relations.ts';
-import { formatInstant, parseInstant } from './durations.ts';
-import { overloadsOf } from './functions.ts';
+import { callEntry, requireFunction } from './check-functions.ts';
+import { LIST_OPERATORS, checkEach, checkIn, listOperator } from './check-lists.ts';
 import { fail, type Scope } from './scope.ts';
 import type { Span } from './source.ts';
 import { didYouMean } from './suggest.ts';
 import { isRecordExpr, type Expr } from './tree.ts';
-import { fits, mixHint, retype, simpleType, typeName, unify, valueType } from './type-rules.ts';
-import type { ExprType, FunctionEntry } from './types.ts';
-
-/** `date('2026-01-31')` and its like are how literals of these kinds are written. */
-const LITERALS: readonly string[] = ['date', 'instant', 'duration'];
-
-const SPECIAL = ['coalesce', 'has', 'isNull', 'policy'] as const;
+import { fits, mixHint, retype, settleList, typeName, unify, valueType } from './type-rules.ts';
+import type { ExprType } from './types.ts';
+import type { ASTNode } from '@marcbachmann/cel-js';
 
 /** A call `f(a, b)`. */
 export function checkCall(scope: Scope, name: string, args: readonly ASTNode[], span: Span): Expr {
@@ -30,86 +25,43 @@ export function checkCall(scope: Scope, name: string, args: readonly ASTNode[], 
     case 'size': {
       const [only] = args;
       const many = only === undefined || args.length !== 1 ? null : manyPath(scope, only);
-      return many === null ? checkFunction(scope, name, checkAll(scope, args), span) : checkAggregate(scope, many, 'count', [], span);
+      return many === null ? callEntry(scope, name, checkAll(scope, args), span) : checkAggregate(scope, many, 'count', [], span, span);
     }
     default:
-      return checkFunction(scope, name, checkAll(scope, args), span);
+      requireFunction(scope, name, [], span);
+      return checkPlain(scope, name, checkAll(scope, args), span);
   }
 }
 
-/** A call `a.f(b)`: something asked of a to-many path, or a function with `a` as its first argument. */
+/** A call `a.f(b)`: something asked of a to-many path or a list, or a function with `a` as its first argument. */
 export function checkMethod(scope: Scope, receiver: ASTNode, name: string, args: readonly ASTNode[], span: Span): Expr {
+  const at = scope.text.indexOf(name, receiver.end);
+  const place = at < 0 ? span : { start: at, end: at + name.length };
   const many = manyPath(scope, receiver);
-  if (many !== null) return checkAggregate(scope, many, name, args, span);
+  if (many !== null) return checkAggregate(scope, many, name, args, span, place);
   const first = scope.check(scope, receiver);
-  if ((name === 'exists' || name === 'all') && first.type.kind === 'list') {
-    return fail(scope, span, { code: 'unsupported', detail: `${name}(...) asks about related records, and this is a list.`, fix: "Write 'value' in list." });
+  const operator = listOperator(name);
+  if (operator === null) {
+    requireFunction(scope, name, first.type.kind === 'list' ? LIST_OPERATORS : [], place);
+    return checkPlain(scope, name, [first, ...checkAll(scope, args)], span);
   }
-  return checkFunction(scope, name, [first, ...checkAll(scope, args)], span);
+  if (first.type.kind === 'list') return checkEach(scope, first, operator, args, span);
+  return fail(scope, first, {
+    code: 'type',
+    detail: `${name}(...) asks related records or the elements of a list, and this is a ${typeName(first.type)}.`,
+    fix: first.type.kind === 'text' ? "Use split(text, ',') to make a list of a text." : undefined,
+  });
+}
+
+/** A function of the table; `contains(list, x)` is `x in list`. */
+function checkPlain(scope: Scope, name: string, args: readonly Expr[], span: Span): Expr {
+  const [list, needle, ...more] = args;
+  if (name === 'contains' && list?.type.kind === 'list' && needle !== undefined && more.length === 0) return checkIn(scope, needle, settleList(list), span);
+  return callEntry(scope, name, args, span);
 }
 
 function checkAll(scope: Scope, args: readonly ASTNode[]): readonly Expr[] {
   return args.map((arg) => scope.check(scope, arg));
-}
-
-function accepts(entry: FunctionEntry, args: readonly Expr[]): boolean {
-  const least = entry.parameters.length - (entry.optional ?? 0);
-  if (args.length < least || args.length > entry.parameters.length) return false;
-  return args.every((arg, index) => fits(arg.type, entry.parameters[index] ?? 'null') && isListFor(entry, arg.type));
-}
-
-/** Of lists, `size` takes any; the other functions take lists of text. */
-function isListFor(entry: FunctionEntry, type: ExprType): boolean {
-  return type.kind !== 'list' || entry.name === 'size' || type.of.kind === 'text' || type.of.kind === 'null';
-}
-
-/** How a function is called, for messages. */
-function signature(name: string, entry: FunctionEntry): string {
-  const least = entry.parameters.length - (entry.optional ?? 0);
-  const names = entry.parameters.map((kind, index) => (index < least ? '' : '?') + (kind === 'list' ? 'list' : typeName(simpleType(kind))));
-  return `${name}(${names.join(', ')})`;
-}
-
-function checkFunction(scope: Scope, name: string, args: readonly Expr[], span: Span): Expr {
-  const overloads = overloadsOf(scope.schema.functions, name);
-  if (overloads.length === 0) {
-    const known = [...scope.schema.functions.values()].map((entry) => entry.name);
-    return fail(scope, span, { code: 'unknown_function', detail: `There is no function '${name}'.`, fix: didYouMean(name, [...known, ...SPECIAL]) });
-  }
-  const found = overloads.find(([, entry]) => accepts(entry, args));
-  if (found === undefined) {
-    const given = args.map((arg) => typeName(arg.type)).join(', ');
-    const hint = overloads
-      .flatMap(([, entry]) =>
-        args.map((arg, index) =>
-          fits(arg.type, entry.parameters[index] ?? 'null') ? undefined : mixHint(arg.type, simpleType(entry.parameters[index] ?? 'null')),
-        ),
-      )
-      .find((text) => text !== undefined);
-    return fail(scope, span, {
-      code: 'arguments',
-      detail: `${name} cannot be called with (${given}): it is ${overloads.map(([, entry]) => signature(name, entry)).join(' or ')}.`,
-      fix: hint,
-    });
-  }
-  const [key, entry] = found;
-  const literals = args.map((arg) => (arg.kind === 'literal' ? arg.value : undefined));
-  const wrong = entry.checkLiterals?.(literals) ?? null;
-  if (wrong !== null) return fail(scope, span, { code: 'arguments', detail: wrong });
-  if (entry.calendar !== undefined && args.length > entry.calendar) checkCalendar(scope, args[entry.calendar], span);
-  const [first] = literals;
-  if (LITERALS.includes(key) && typeof first === 'string') {
-    const ms = key === 'instant' ? parseInstant(first) : null;
-    return { kind: 'literal', type: entry.result, value: ms === null ? first : formatInstant(ms), ...span };
-  }
-  return { kind: 'call', type: entry.result, entry: key, args: args.map((arg, index) => retype(arg, simpleType(entry.parameters[index] ?? 'null'))), ...span };
-}
-
-function checkCalendar(scope: Scope, arg: Expr | undefined, span: Span): void {
-  const name = arg?.kind === 'literal' && typeof arg.value === 'string' ? arg.value : null;
-  if (name === null) return fail(scope, arg ?? span, { code: 'arguments', detail: 'The calendar is named by a literal text.' });
-  if (!scope.schema.hasCalendar(name))
-    fail(scope, arg ?? span, { code: 'unknown_calendar', detail: `There is no calendar '${name}'.`, fix: 'See metadata/calendars.' });
 }
 
 function checkCoalesce(scope: Scope, args: readonly ASTNode[], span: Span): Expr {
@@ -142,7 +94,12 @@ function checkPolicy(scope: Scope, args: readonly ASTNode[], span: Span): Expr {
       ? nameNode.args
       : fail(scope, nameNode, { code: 'arguments', detail: 'The policy is named by a literal text.' });
   const policy = scope.schema.policy(name);
-  if (policy === undefined) return fail(scope, nameNode, { code: 'unknown_policy', detail: `There is no policy '${name}'.`, fix: 'See metadata/policies.' });
+  if (policy === undefined)
+    return fail(scope, nameNode, {
+      code: 'unknown_policy',
+      detail: `There is no policy '${name}'.`,
+      fix: didYouMean(name, scope.schema.policyNames ?? []) ?? 'See metadata/policies.',
+    });
   const input = scope.check(scope, inputNode);
   if (policy.object !== undefined) {
     if (!isRecordExpr(input) || input.object !== policy.object)

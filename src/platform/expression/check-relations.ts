@@ -3,7 +3,7 @@ import { checkCondition, fail, rootRecord, type Scope } from './scope.ts';
 import type { Span } from './source.ts';
 import { didYouMean } from './suggest.ts';
 import { isRecordExpr, type AggregateOperator, type Expr, type RecordExpr } from './tree.ts';
-import { simpleType, typeName } from './type-rules.ts';
+import { isScalar, simpleType, typeName, valueType } from './type-rules.ts';
 import type { ExprType } from './types.ts';
 
 /** A to-many path as it stands in the text. */
@@ -15,7 +15,8 @@ export interface ManyPath {
   readonly viaColumn: string;
 }
 
-const OPERATORS: readonly AggregateOperator[] = ['exists', 'all', 'count', 'sum', 'min', 'max', 'avg'];
+const OPERATORS: readonly AggregateOperator[] = ['exists', 'all', 'count', 'sum', 'min', 'max', 'avg', 'map'];
+const ORDERED: readonly ExprType['kind'][] = ['number', 'date', 'instant'];
 
 /** The to-many path that a node names (`licenses`, `provider.licenses`, `l.documents`), or null when it is something else. */
 export function manyPath(scope: Scope, node: ASTNode): ManyPath | null {
@@ -44,11 +45,11 @@ function isDotted(node: ASTNode): boolean {
   return node.op === 'id' || (node.op === '.' && isDotted(node.args[0]));
 }
 
-/** `path.exists(l, condition)`, `.all`, `.count()`, `.count(l, condition)`, `.sum(l, value)`, `.sum(l, value, condition)` and so on. */
-export function checkAggregate(scope: Scope, many: ManyPath, name: string, args: readonly ASTNode[], span: Span): Expr {
+/** `place` is where the name stands. `path.exists(l, condition)`, `.all`, `.count()`, `.count(l, condition)`, `.sum(l, value)`, `.sum(l, value, condition)` and so on. */
+export function checkAggregate(scope: Scope, many: ManyPath, name: string, args: readonly ASTNode[], span: Span, place: Span): Expr {
   const operator = OPERATORS.find((known) => known === name);
   if (operator === undefined)
-    return fail(scope, span, {
+    return fail(scope, place, {
       code: 'unknown_function',
       detail: `'${name}' cannot be asked of the many ${many.object} records of '${many.name}'.`,
       fix: didYouMean(name, OPERATORS) ?? `Known are ${OPERATORS.join(', ')}.`,
@@ -65,7 +66,7 @@ export function checkAggregate(scope: Scope, many: ManyPath, name: string, args:
     });
   }
   if (scope.items.has(itemNode.args))
-    return fail(scope, itemNode, { code: 'name', detail: `'${itemNode.args}' already names a record here.`, fix: 'Choose another name.' });
+    return fail(scope, itemNode, { code: 'name', detail: `'${itemNode.args}' already names something here.`, fix: 'Choose another name.' });
   const item: RecordExpr = { kind: 'item', type: { kind: 'record', object: many.object }, object: many.object, slot, start: itemNode.start, end: itemNode.end };
   const inner: Scope = { ...scope, items: new Map([...scope.items, [itemNode.args, item]]) };
   if (!takesValue) {
@@ -73,12 +74,20 @@ export function checkAggregate(scope: Scope, many: ManyPath, name: string, args:
     return { ...base, type: { kind: operator === 'count' ? 'number' : 'boolean' }, filter, value: null };
   }
   const value = inner.check(inner, firstNode);
-  const allowed: readonly ExprType['kind'][] = operator === 'sum' || operator === 'avg' ? ['number'] : ['number', 'date', 'instant'];
-  if (!allowed.includes(value.type.kind))
-    return fail(scope, value, {
-      code: 'type',
-      detail: `${name}(...) works on ${allowed.map((kind) => typeName(simpleType(kind))).join(', ')}, and this is a ${typeName(value.type)}.`,
-    });
-  const filter = secondNode === undefined ? null : checkCondition(inner, secondNode, `${name}(...)`);
-  return { ...base, type: value.type, filter, value };
+  const type = valueType(value.type);
+  if (operator === 'map') {
+    if (!isScalar(type)) fail(scope, value, { code: 'type', detail: `map(...) gives a list of single values, and this is a ${typeName(value.type)}.` });
+  } else checkAggregated(scope, name, value);
+  const filter = secondNode === undefined ? null : checkCondition(inner, secondNode, `The condition of ${name}(...), which comes last,`);
+  return { ...base, type: operator === 'map' ? { kind: 'list', of: type } : type, filter, value };
+}
+
+function checkAggregated(scope: Scope, name: string, value: Expr): void {
+  const allowed = name === 'sum' || name === 'avg' ? ORDERED.slice(0, 1) : ORDERED;
+  if (allowed.includes(value.type.kind)) return;
+  fail(scope, value, {
+    code: 'type',
+    detail: `${name}(...) works on ${allowed.map((kind) => typeName(simpleType(kind))).join(', ')}, and this is a ${typeName(value.type)}.`,
+    fix: value.type.kind === 'boolean' ? `The condition comes last: ${name}(x, value, condition).` : undefined,
+  });
 }

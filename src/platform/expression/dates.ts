@@ -102,14 +102,20 @@ export function monthsBetween(from: PlainDate, to: PlainDate): number | null {
   return second.day < Math.min(first.day, daysInMonth(second.year, second.month)) ? months - 1 : months;
 }
 
-/** First day of the month or quarter. */
-export function startOf(date: PlainDate, months: 1 | 3): PlainDate | null {
+/** The day with these parts, or null when there is none. */
+export function dateOf(year: number, month: number, day: number): PlainDate | null {
+  const isDay = year >= 1 && year <= 9999 && month >= 1 && month <= 12 && day >= 1 && day <= daysInMonth(year, month);
+  return isDay ? formatDate({ year, month, day }) : null;
+}
+
+/** First day of the month, quarter or year. */
+export function startOf(date: PlainDate, months: 1 | 3 | 12): PlainDate | null {
   const parts = parseDate(date);
   return parts === null ? null : formatDate({ year: parts.year, month: parts.month - ((parts.month - 1) % months), day: 1 });
 }
 
-/** Last day of the month or quarter. */
-export function endOf(date: PlainDate, months: 1 | 3): PlainDate | null {
+/** Last day of the month, quarter or year. */
+export function endOf(date: PlainDate, months: 1 | 3 | 12): PlainDate | null {
   const parts = parseDate(date);
   if (parts === null) return null;
   const month = parts.month - ((parts.month - 1) % months) + months - 1;
@@ -122,4 +128,49 @@ export function nextWeekday(date: PlainDate, weekday: number): PlainDate | null 
   if (parts === null || !Number.isInteger(weekday) || weekday < 1 || weekday > 7) return null;
   const number = dayNumber(parts);
   return fromDayNumber(number + ((weekday - weekdayOf(number) + 6) % 7) + 1);
+}
+
+/** The last day before `date` (never itself) that is the ISO weekday `weekday`. */
+export function previousWeekday(date: PlainDate, weekday: number): PlainDate | null {
+  const parts = parseDate(date);
+  if (parts === null || !Number.isInteger(weekday) || weekday < 1 || weekday > 7) return null;
+  const number = dayNumber(parts);
+  return fromDayNumber(number - ((weekdayOf(number) - weekday + 6) % 7) - 1);
+}
+
+/** The Monday of its week. */
+export function startOfWeek(date: PlainDate): PlainDate | null {
+  const parts = parseDate(date);
+  if (parts === null) return null;
+  const number = dayNumber(parts);
+  return fromDayNumber(number - weekdayOf(number) + 1);
+}
+
+/** 1 for the first of January. */
+export function dayOfYear(date: CivilDate): number {
+  return dayNumber(date) - dayNumber({ year: date.year, month: 1, day: 1 }) + 1;
+}
+
+/** ISO 8601 week of the year: the week belongs to the year that holds its Thursday. */
+export function isoWeek(date: CivilDate): number {
+  const number = dayNumber(date);
+  const thursday = number - weekdayOf(number) + 4;
+  let first = dayNumber({ year: date.year, month: 1, day: 1 });
+  if (thursday < first) first = dayNumber({ year: date.year - 1, month: 1, day: 1 });
+  const next = dayNumber({ year: date.year + 1, month: 1, day: 1 });
+  return Math.floor((thursday - (thursday >= next ? next : first)) / 7) + 1;
+}
+
+/** Fiscal year of a day when it begins with month `firstMonth`, named after the calendar year in which it ends. */
+export function fiscalYear(date: PlainDate, firstMonth: number): number | null {
+  const parts = parseDate(date);
+  if (parts === null || !Number.isInteger(firstMonth) || firstMonth < 1 || firstMonth > 12) return null;
+  return parts.year + (firstMonth > 1 && parts.month >= firstMonth ? 1 : 0);
+}
+
+/** First day of that fiscal year. */
+export function fiscalYearStart(date: PlainDate, firstMonth: number): PlainDate | null {
+  const parts = parseDate(date);
+  if (parts === null || !Number.isInteger(firstMonth) || firstMonth < 1 || firstMonth > 12) return null;
+  return dateOf(parts.year - (parts.month < firstMonth ? 1 : 0), firstMonth, 1);
 }

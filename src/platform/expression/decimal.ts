@@ -83,6 +83,7 @@ export function divide(left: Decimal, right: Decimal): Decimal | null {
   return bounded(big(left).div(right));
 }
 
+/** The value with the other sign. */
 export function negate(value: Decimal): Decimal {
   return typeof value === 'number' ? (value === 0 ? 0 : -value) : value.neg();
 }
@@ -98,6 +99,27 @@ export function roundDecimal(value: Decimal, places: Decimal): Decimal | null {
   if (typeof places !== 'number' || places < -30 || places > 30) return null;
   if (typeof value === 'number' && places >= 0) return value;
   return bounded(big(value).round(places, Big.roundHalfUp));
+}
+
+/** Remainder of the whole-number division towards zero, with the sign of `left`; null when dividing by zero. */
+export function remainder(left: Decimal, right: Decimal): Decimal | null {
+  if (right === 0) return null;
+  if (typeof left === 'number' && typeof right === 'number') return (left % right) + 0;
+  return bounded(big(left).mod(right));
+}
+
+/** Without its decimal places. */
+export function truncateDecimal(value: Decimal): Decimal | null {
+  return typeof value === 'number' ? value : bounded(value.round(0, Big.roundDown));
+}
+
+/** Text with exactly `places` (0 to 30) decimal places, halves away from zero; null when `places` is out of range or the number too large. */
+export function fixedDecimal(value: Decimal, places: Decimal): string | null {
+  if (typeof places !== 'number' || places < 0 || places > 30) return null;
+  const rounded = roundDecimal(value, places);
+  if (rounded === null) return null;
+  const text = new Exact(rounded).toFixed(places);
+  return /[1-9]/.test(text) ? text : text.replace('-', '');
 }
 
 /** Greatest integer not above the value. */

@@ -30,6 +30,75 @@ export function parseDuration(text: string): Duration | null {
   };
 }
 
+/** A duration as signed amounts; `isBusiness` tells `P0BD` from `P0D`. */
+export interface Amounts {
+  readonly months: number;
+  readonly days: number;
+  readonly seconds: number;
+  readonly businessDays: number;
+  readonly isBusiness: boolean;
+}
+
+/** The amounts of a duration, or null when the text is not one. */
+export function amountsOf(text: string): Amounts | null {
+  const parts = parseDuration(text);
+  if (parts === null) return null;
+  const { sign, months, days, seconds, businessDays } = parts;
+  // Adding 0 makes 0 of -0.
+  return {
+    months: sign * months + 0,
+    days: sign * days + 0,
+    seconds: sign * seconds + 0,
+    businessDays: sign * businessDays + 0,
+    isBusiness: text.endsWith('BD'),
+  };
+}
+
+/**
+ * The text of a duration: years and months, days, hours to seconds. Null when an amount is too large to be written, or
+ * when amounts of different signs cannot be written as one duration.
+ */
+export function formatDuration(amounts: Amounts): string | null {
+  const { months, days, seconds, businessDays } = amounts;
+  if (amounts.isBusiness) return Math.abs(businessDays) > 99_999 ? null : `${businessDays < 0 ? '-' : ''}P${String(Math.abs(businessDays))}BD`;
+  const isNegative = Math.min(months, days, seconds) < 0;
+  if (isNegative && Math.max(months, days, seconds) > 0) return null;
+  const [m, d, s] = [Math.abs(months), Math.abs(days), Math.abs(seconds)];
+  if (m > 119_999 || d > 999_999 || s > 3_599_999_999) return null;
+  const part = (amount: number, unit: string): string => (amount === 0 ? '' : String(amount) + unit);
+  const date = part(Math.floor(m / 12), 'Y') + part(m % 12, 'M') + part(d, 'D');
+  const time = part(Math.floor(s / 3600), 'H') + part(Math.floor((s % 3600) / 60), 'M') + part(s % 60, 'S');
+  const text = date + (time === '' ? '' : `T${time}`);
+  return `${isNegative ? '-' : ''}P${text === '' ? '0D' : text}`;
+}
+
+/** The sum of two durations; null when it cannot be written as one, as of months and business days. */
+export function addDurations(left: string, right: string): string | null {
+  const [first, second] = [amountsOf(left), amountsOf(right)];
+  if (first === null || second === null || first.isBusiness !== second.isBusiness) return null;
+  return formatDuration({
+    months: first.months + second.months,
+    days: first.days + second.days,
+    seconds: first.seconds + second.seconds,
+    businessDays: first.businessDays + second.businessDays,
+    isBusiness: first.isBusiness,
+  });
+}
+
+/** A duration a whole number of times. */
+export function multiplyDuration(duration: string, times: number): string | null {
+  const amounts = amountsOf(duration);
+  if (amounts === null) return null;
+  const { months, days, seconds, businessDays, isBusiness } = amounts;
+  return formatDuration({ months: months * times, days: days * times, seconds: seconds * times, businessDays: businessDays * times, isBusiness });
+}
+
+/** The same duration backwards, as it is written. */
+export function negateDuration(duration: string): string | null {
+  if (parseDuration(duration) === null) return null;
+  return duration.startsWith('-') ? duration.slice(1) : `-${duration}`;
+}
+
 /**
  * A day moved by a duration of years, months (clamped to the month's end), weeks and days. Null when the duration
  * has hours or business days, which a bare day cannot take (business days need a calendar), or is not one.

@@ -1,4 +1,4 @@
-import { childrenOf, isRecordExpr, treeOf, type Expr, type RecordExpr } from './tree.ts';
+import { childrenOf, isRecordExpr, type Expr, type RecordExpr } from './tree.ts';
 import type { EvalContext, ExprSchema, ReadPath, Row, TypedExpression } from './types.ts';
 
 type Step = ReadPath['steps'][number];
@@ -8,21 +8,6 @@ interface Description {
   readonly reads: readonly ReadPath[];
   readonly sqlObstacle: string | null;
   readonly usesClock: boolean;
-}
-
-/** Nodes of a tree with the formulas it uses; shared formulas count each time, as they are compiled each time. */
-export function costOf(node: Expr): number {
-  return childrenOf(node).reduce((sum, child) => sum + costOf(child), 1 + (node.kind === 'formula' ? costOfExpression(node.expression) : 0));
-}
-
-const costs = new WeakMap<TypedExpression, number>();
-
-function costOfExpression(expression: TypedExpression): number {
-  const known = costs.get(expression);
-  if (known !== undefined) return known;
-  const cost = costOf(treeOf(expression));
-  costs.set(expression, cost);
-  return cost;
 }
 
 /** What a tree reads, whether SQL can run it, and whether it depends on the clock. */
@@ -45,6 +30,11 @@ function walkReads(node: Expr, slots: readonly (Steps | null)[], note: (steps: S
     walkReads(node.of, slots, note);
     const inner = [...slots.slice(0, node.slot), steps];
     for (const part of [node.filter, node.value]) if (part !== null) walkReads(part, inner, note);
+    return;
+  }
+  if (node.kind === 'each') {
+    walkReads(node.list, slots, note);
+    walkReads(node.body, [...slots.slice(0, node.slot), null], note);
     return;
   }
   if (node.kind === 'follow') note(stepsOf(node, slots) ?? []);
@@ -85,10 +75,21 @@ function walkTraits(node: Expr, schema: ExprSchema, found: { sqlObstacle: string
       found.usesClock ||= node.entry === 'today' || node.entry === 'now';
       break;
     }
+    case 'each':
+      // Of a constant list the value is computed here, whatever functions that takes.
+      if (isConstantTree(node, schema)) {
+        found.usesClock ||= usesClock(node);
+        return;
+      }
+      break;
     default:
       break;
   }
   for (const child of childrenOf(node)) walkTraits(child, schema, found);
+}
+
+function usesClock(node: Expr): boolean {
+  return (node.kind === 'call' && (node.entry === 'today' || node.entry === 'now')) || childrenOf(node).some(usesClock);
 }
 
 /** `user` and `subject`: the caller, whom both back ends know. */
@@ -114,6 +115,10 @@ function stepsOf(node: RecordExpr, slots: readonly (Steps | null)[]): Steps | nu
 
 /** True when a tree reads no record and asks no calendar: its value is the same for every row of one evaluation. */
 export function isConstantTree(node: Expr, schema: ExprSchema): boolean {
+  return isConstant(node, schema, []);
+}
+
+function isConstant(node: Expr, schema: ExprSchema, slots: readonly number[]): boolean {
   switch (node.kind) {
     case 'root':
     case 'item':
@@ -126,6 +131,10 @@ export function isConstantTree(node: Expr, schema: ExprSchema): boolean {
     case 'member':
     case 'struct':
       return false;
+    case 'element':
+      return slots.includes(node.slot);
+    case 'each':
+      return isConstant(node.list, schema, slots) && isConstant(node.body, schema, [...slots, node.slot]);
     case 'variable':
       return isCaller(node);
     case 'call':
@@ -134,7 +143,7 @@ export function isConstantTree(node: Expr, schema: ExprSchema): boolean {
     default:
       break;
   }
-  return childrenOf(node).every((child) => isConstantTree(child, schema));
+  return childrenOf(node).every((child) => isConstant(child, schema, slots));
 }
 
 /** The dotted paths that an expression reads: `status`, `provider.status`, `licenses[].state`. */

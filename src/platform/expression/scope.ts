@@ -1,6 +1,6 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
 import { expressionError, type ExpressionProblem, type Span } from './source.ts';
-import type { Expr, RecordExpr } from './tree.ts';
+import type { ElementExpr, Expr, RecordExpr } from './tree.ts';
 import { retype, typeName } from './type-rules.ts';
 import type { ExprSchema, ExprType } from './types.ts';
 
@@ -10,8 +10,8 @@ export interface Scope {
   readonly schema: ExprSchema;
   readonly object: string | null;
   readonly variables: Readonly<Record<string, ExprType>>;
-  /** Names given by `exists(l, ...)` and the like. */
-  readonly items: ReadonlyMap<string, RecordExpr>;
+  /** Names given by `exists(l, ...)` and the like: of records, or of the elements of lists. */
+  readonly items: ReadonlyMap<string, RecordExpr | ElementExpr>;
   /** The checker of one node, handed on so that its parts need not import it. */
   readonly check: (scope: Scope, node: ASTNode) => Expr;
 }

@@ -18,7 +18,7 @@ function distance(left: string, right: string): number {
 /** The known name nearest to a misspelt one, or null when none is near enough to be meant. */
 export function nearestName(wrong: string, known: Iterable<string>): string | null {
   let best: string | null = null;
-  let bestDistance = Math.max(2, Math.floor(wrong.length / 3)) + 1;
+  let bestDistance = Math.max(1, Math.floor((wrong.length + 1) / 3)) + 1;
   for (const name of known) {
     const edits = distance(wrong.toLowerCase(), name.toLowerCase());
     if (edits < bestDistance) [best, bestDistance] = [name, edits];

@@ -1,37 +1,21 @@
 import { ident, joinSql, keyword, sql, type Sql } from '../sql.ts';
-import { toDecimal } from './decimal.ts';
-import { boundedSql, divideSql } from './functions/number.sql.ts';
 import { isConstantTree } from './reads.ts';
-import { sortKey } from './sort-key.ts';
 import { expressionError } from './source.ts';
+import { aggregate, each } from './sql-collections.sql.ts';
+import { equality, membership, ordering } from './sql-compare.sql.ts';
 import { SQL_FORMS, type SqlForms } from './sql-forms.sql.ts';
-import { comparedNumberSql, constantSql, sqlTypeOf } from './sql-values.sql.ts';
+import { aliasOf, asText, idOf, isAliased, operand, scalar, type Place, type Target } from './sql-records.sql.ts';
+import { constantSql, sqlTypeOf } from './sql-values.sql.ts';
 import { compileTree } from './to-js.ts';
-import { treeOf, type Expr, type RecordExpr } from './tree.ts';
-import { simpleType, valueType } from './type-rules.ts';
-import type { EvalContext, ExprSchema, ExprType, ExprValue, SqlContext, TypedExpression } from './types.ts';
+import { treeOf, type Expr } from './tree.ts';
+import { simpleType } from './type-rules.ts';
+import type { EvalContext, ExprSchema, SqlContext, TypedExpression } from './types.ts';
 
 export interface SqlOptions {
   /** Alias, in the surrounding statement, of the table of the expression's object; it must not begin with an underscore. */
   readonly alias: string;
   readonly context: SqlContext;
   readonly forms?: SqlForms;
-}
-
-/** A record in the statement: its alias. */
-interface Place {
-  readonly root: string;
-  readonly items: readonly string[];
-}
-
-interface Target {
-  readonly schema: ExprSchema;
-  readonly context: SqlContext;
-  readonly forms: SqlForms;
-  /** A fresh alias. */
-  readonly alias: () => string;
-  /** Evaluates what depends on no row. */
-  readonly constant: (node: Expr) => ExprValue;
 }
 
 /**
@@ -67,13 +51,16 @@ function targetFor(expression: TypedExpression, schema: ExprSchema, options: Sql
   }
   let made = 0;
   const context = foldContext(options.context);
-  return {
+  const target: Target = {
     schema,
     context: options.context,
     forms: options.forms ?? SQL_FORMS,
     alias: () => `_r${String((made += 1))}`,
     constant: (node) => compileTree(node, schema)({}, context),
+    value: (node, place) => value(node, target, place),
+    predicate: (node, place) => predicate(node, target, place),
   };
+  return target;
 }
 
 /** Constants see the clock, the zone and the caller, each only when it is asked for; trees that ask for more are not constant (`isConstantTree`). */
@@ -86,6 +73,9 @@ function foldContext(context: SqlContext): EvalContext {
     dayOf: nothing,
     startOfDay: nothing,
     endOfBusinessDay: nothing,
+    addDuration: nothing,
+    workingMs: nothing,
+    addWorkingMs: nothing,
     at: nothing,
   };
   return {
@@ -132,6 +122,8 @@ function predicate(node: Expr, target: Target, place: Place): Sql {
       return isAliased(node.of) ? predicate(treeOf(node.expression), target, { root: aliasOf(node.of, place), items: [] }) : value(node, target, place);
     case 'aggregate':
       return aggregate(node, target, place);
+    case 'each':
+      return each(node, target, place);
     default:
       return value(node, target, place);
   }
@@ -180,6 +172,10 @@ function value(node: Expr, target: Target, place: Place): Sql {
     }
     case 'aggregate':
       return aggregate(node, target, place);
+    case 'each':
+      return each(node, target, place);
+    case 'element':
+      return elementOf(node.slot, place);
     case 'recordVariable':
     case 'variable':
     case 'member':
@@ -189,141 +185,9 @@ function value(node: Expr, target: Target, place: Place): Sql {
   }
 }
 
-/** A node as an operand of a comparison: bare columns stay bare, so that indexes serve. */
-function operand(node: Expr, target: Target, place: Place): Sql {
-  if (node.kind !== 'field') return value(node, target, place);
-  return column(node.of, node.name === 'id' ? null : node.column, target, place);
-}
-
-function isAliased(node: RecordExpr): boolean {
-  return node.kind !== 'follow';
-}
-
-function aliasOf(node: RecordExpr, place: Place): string {
-  if (node.kind === 'root') return place.root;
-  const alias = node.kind === 'item' ? place.items[node.slot] : undefined;
-  if (alias === undefined) throw new RangeError(`A ${node.kind} has no alias here`);
-  return alias;
-}
-
-/** A column of a record; null means its id, which a reference holds itself. */
-function column(of: RecordExpr, name: string | null, target: Target, place: Place): Sql {
-  if (name === null) return idOf(of, target, place);
-  return isAliased(of) ? ident(aliasOf(of, place), name) : scalar(of, target, place, (alias) => ident(alias, name));
-}
-
-function idOf(node: RecordExpr, target: Target, place: Place): Sql {
-  return node.kind === 'follow' ? column(node.of, node.column, target, place) : ident(aliasOf(node, place), 'id');
-}
-
-/** Something of the record that a reference leads to; null when it leads nowhere. */
-function scalar(of: RecordExpr, target: Target, place: Place, body: (alias: string) => Sql): Sql {
-  const alias = target.alias();
-  return sql`(select ${body(alias)} from ${target.schema.table(of.object)} ${ident(alias)} where ${ident(alias, 'id')} = ${idOf(of, target, place)})`;
-}
-
-/** A condition on one record's column that null cannot fulfil: over references it becomes EXISTS, which can be turned into a join. */
-function onRecord(of: RecordExpr, target: Target, place: Place, condition: (alias: string) => Sql): Sql {
-  if (of.kind !== 'follow') return condition(aliasOf(of, place));
-  const { object, column: reference } = of;
-  return onRecord(of.of, target, place, (parent) => {
-    const alias = target.alias();
-    return sql`exists (select 1 from ${target.schema.table(object)} ${ident(alias)} where ${ident(alias, 'id')} = ${ident(parent, reference)} and ${condition(alias)})`;
-  });
-}
-
-/** Gives `compare` the left side as cheaply as the node allows. */
-function compared(node: Expr, target: Target, place: Place, name: string | null, compare: (left: Sql) => Sql): Sql {
-  if (node.kind === 'field' && node.of.kind === 'follow' && name !== null && node.name !== 'id')
-    return onRecord(node.of, target, place, (alias) => compare(ident(alias, name)));
-  if (node.kind === 'field' && name !== null) return compare(column(node.of, node.name === 'id' ? null : name, target, place));
-  return compare(value(node, target, place));
-}
-
-/** The two sides of a text comparison where one is kept as an id: both as text. */
-function asText(side: Sql, own: ExprType, other: ExprType): Sql {
-  return valueType(own).kind === 'uuid' && valueType(other).kind !== 'uuid' ? sql`(${side}::text collate "C")` : side;
-}
-
-function equality(node: Extract<Expr, { kind: 'equal' }>, target: Target, place: Place): Sql {
-  const { forms, schema } = target;
-  const [left, right] = isConstantTree(node.left, schema) ? [node.right, node.left] : [node.left, node.right];
-  if (!isConstantTree(right, schema)) {
-    const [first, second] = [asText(operand(left, target, place), left.type, right.type), asText(operand(right, target, place), right.type, left.type)];
-    return node.negated ? forms.notSame(first, second) : forms.same(first, second);
-  }
-  const constant = target.constant(right);
-  if (constant === null) return node.negated ? sql`(${operand(left, target, place)} is not null)` : sql`(${operand(left, target, place)} is null)`;
-  const bound = asText(boundFor(left, constant, right.type), right.type, left.type);
-  if (node.negated) return forms.notSame(asText(operand(left, target, place), left.type, right.type), bound);
-  return compared(left, target, place, left.kind === 'field' ? left.column : null, (side) => forms.equalKnown(asText(side, left.type, right.type), bound));
-}
-
-/** A constant beside a column or other value. */
-function boundFor(other: Expr, constant: ExprValue, type: ExprType): Sql {
-  return other.kind === 'field' && type.kind === 'number' ? comparedNumberSql(numberOf(constant)) : constantSql(constant, type);
-}
-
-function numberOf(constant: ExprValue): ExprValue {
-  return Array.isArray(constant) ? constant.map((item) => toDecimal(item)) : toDecimal(constant);
-}
-
-function ordering(node: Extract<Expr, { kind: 'order' }>, target: Target, place: Place): Sql {
-  const compare = target.forms.order[node.operator];
-  const [leftName, rightName] = [node.left, node.right].map((side) => (side.kind === 'field' ? (node.bySortKey ? side.sortColumn : side.column) : null));
-  const isLeftConstant = isConstantTree(node.left, target.schema);
-  if (isLeftConstant || isConstantTree(node.right, target.schema)) {
-    const [known, open, name] = isLeftConstant ? [node.left, node.right, rightName] : [node.right, node.left, leftName];
-    const constant = target.constant(known);
-    if (constant === null) return keyword('false');
-    const bound = node.bySortKey ? constantSql(sortKey(String(constant)), known.type) : boundFor(open, constant, known.type);
-    return compared(open, target, place, name ?? null, (side) => (isLeftConstant ? compare(bound, side) : compare(side, bound)));
-  }
-  const side = (part: Expr, name: string | null | undefined): Sql =>
-    part.kind === 'field' && name !== null && name !== undefined
-      ? column(part.of, part.name === 'id' ? null : name, target, place)
-      : value(part, target, place);
-  return compare(side(node.left, leftName), side(node.right, rightName));
-}
-
-function membership(node: Extract<Expr, { kind: 'in' }>, target: Target, place: Place): Sql {
-  const { needle, list } = node;
-  const of = list.type.kind === 'list' ? list.type.of : list.type;
-  const compare = (left: Sql): Sql => {
-    const shown = asText(left, needle.type, of);
-    const isTextList = valueType(of).kind === 'uuid' && valueType(needle.type).kind !== 'uuid';
-    const constant = isConstantTree(list, target.schema) ? target.constant(list) : undefined;
-    if (constant === undefined) {
-      const values = value(list, target, place);
-      // The cast also keeps a sub-select from being read as ANY over its rows.
-      return target.forms.isIn(shown, sql`(${values})::${keyword(isTextList ? 'text[]' : sqlTypeOf(list.type))}`);
-    }
-    const known = Array.isArray(constant) ? constant.filter((item) => item !== null) : [];
-    const isNumbers = needle.kind === 'field' && of.kind === 'number';
-    return target.forms.isIn(shown, isNumbers ? comparedNumberSql(numberOf(known)) : sql`${known}::${keyword(isTextList ? 'text[]' : sqlTypeOf(list.type))}`);
-  };
-  return compared(needle, target, place, needle.kind === 'field' ? needle.column : null, compare);
-}
-
-function aggregate(node: Extract<Expr, { kind: 'aggregate' }>, target: Target, place: Place): Sql {
-  const alias = target.alias();
-  const inner: Place = { root: place.root, items: [...place.items.slice(0, node.slot), alias] };
-  const live = sql`from ${target.schema.table(node.object)} ${ident(alias)} where ${ident(alias, node.viaColumn)} = ${idOf(node.of, target, place)} and ${ident(alias, 'deleted_at')} is null`;
-  const filtered = node.filter === null ? live : sql`${live} and ${predicate(node.filter, target, inner)}`;
-  if (node.operator === 'exists') return sql`exists (select 1 ${filtered})`;
-  if (node.operator === 'all')
-    return node.filter === null ? keyword('true') : sql`(not exists (select 1 ${live} and ${target.forms.not(predicate(node.filter, target, inner))}))`;
-  if (node.value === null) return sql`(select count(*)::numeric ${filtered})`;
-  // Over a sub-select, for PostgreSQL gives an aggregate of outer columns alone to the outer query.
-  const values = sql`from (select ${value(node.value, target, inner)} as v ${filtered}) as _g`;
-  switch (node.operator) {
-    case 'sum':
-      return boundedSql(sql`(select coalesce(sum(_g.v), 0) ${values})`);
-    case 'min':
-      return sql`(select min(_g.v) ${values})`;
-    case 'max':
-      return sql`(select max(_g.v) ${values})`;
-    default:
-      return sql`(select ${divideSql(boundedSql(sql`_h.total`), sql`_h.number`)} from (select sum(_g.v) as total, count(_g.v)::numeric as number ${values}) as _h)`;
-  }
+/** The element that a list macro looks at. */
+function elementOf(slot: number, place: Place): Sql {
+  const alias = place.items[slot];
+  if (alias === undefined) throw new RangeError('An element has no alias here');
+  return ident(alias, 'v');
 }

@@ -13,12 +13,17 @@ export type RecordExpr =
   | (Base & { readonly kind: 'follow'; readonly object: string; readonly of: RecordExpr; readonly field: string; readonly column: string })
   | (Base & { readonly kind: 'recordVariable'; readonly object: string; readonly name: string });
 
-export type AggregateOperator = 'exists' | 'all' | 'count' | 'sum' | 'min' | 'max' | 'avg';
+/** The value that a list's `exists`, `map` ... looks at. */
+export type ElementExpr = Base & { readonly kind: 'element'; readonly slot: number };
+
+export type AggregateOperator = 'exists' | 'all' | 'count' | 'sum' | 'min' | 'max' | 'avg' | 'map';
+export type ListOperator = 'exists' | 'all' | 'filter' | 'map';
 export type OrderOperator = '<' | '<=' | '>' | '>=';
-export type ArithmeticOperator = '+' | '-' | '*' | '/';
+export type ArithmeticOperator = '+' | '-' | '*' | '/' | '%';
 
 export type Expr =
   | RecordExpr
+  | ElementExpr
   /** null, boolean, text (also days, instants, durations, ids), decimal, or a list of those. */
   | (Base & { readonly kind: 'literal'; readonly value: unknown })
   | (Base & { readonly kind: 'variable'; readonly name: string })
@@ -49,6 +54,8 @@ export type Expr =
   | (Base & { readonly kind: 'isNull'; readonly negated: boolean; readonly operand: Expr })
   /** `entry` is the key in the function table. */
   | (Base & { readonly kind: 'call'; readonly entry: string; readonly args: readonly Expr[] })
+  /** What `exists`, `all`, `filter` and `map` ask of the elements of a list. */
+  | (Base & { readonly kind: 'each'; readonly operator: ListOperator; readonly list: Expr; readonly slot: number; readonly body: Expr })
   | (Base & {
       readonly kind: 'aggregate';
       readonly operator: AggregateOperator;
@@ -73,6 +80,7 @@ export function childrenOf(node: Expr): readonly Expr[] {
   switch (node.kind) {
     case 'root':
     case 'item':
+    case 'element':
     case 'recordVariable':
     case 'literal':
     case 'variable':
@@ -105,6 +113,8 @@ export function childrenOf(node: Expr): readonly Expr[] {
       return [node.condition, node.then, node.otherwise];
     case 'call':
       return node.args;
+    case 'each':
+      return [node.list, node.body];
     case 'aggregate':
       return [node.of, ...(node.filter === null ? [] : [node.filter]), ...(node.value === null ? [] : [node.value])];
   }

@@ -40,6 +40,11 @@ export function valueType(type: ExprType): ExprType {
   return type.kind === 'record' ? { kind: 'uuid' } : type;
 }
 
+/** True for the types of which lists can be made. */
+export function isScalar(type: ExprType): boolean {
+  return type.kind !== 'list' && type.kind !== 'struct' && type.kind !== 'json' && type.kind !== 'record' && type.kind !== 'null';
+}
+
 /** True when the types may be asked for equality. */
 export function areComparable(left: ExprType, right: ExprType): boolean {
   const [first, second] = [valueType(left), valueType(right)];
@@ -71,8 +76,18 @@ export function unify(left: ExprType, right: ExprType): ExprType | null {
 /** Literal nulls (and the empty list) take the type that their place gives them. */
 export function retype(node: Expr, type: ExprType): Expr {
   if (node.kind === 'literal' && (node.type.kind === 'null' || node.value === null)) return { ...node, type };
-  if (node.kind === 'list' && node.items.length === 0 && type.kind === 'list') return { ...node, type };
-  return node;
+  return node.kind === 'list' ? retypeList(node, type) : node;
+}
+
+/** A list of which nothing says what it holds counts as one of texts. */
+export function settleList(list: Expr): Expr {
+  return list.type.kind === 'list' && list.type.of.kind === 'null' ? retypeList(list, { kind: 'list', of: { kind: 'text' } }) : list;
+}
+
+/** Gives a literal list of nulls (or of nothing) another type. */
+export function retypeList(list: Expr, type: ExprType): Expr {
+  if (list.kind !== 'list' || list.type.kind !== 'list' || list.type.of.kind !== 'null' || type.kind !== 'list') return list;
+  return { ...list, type, items: list.items.map((item) => retype(item, type.of)) };
 }
 
 /** True when a value of `type` may be given where `wanted` is asked. */

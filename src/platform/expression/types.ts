@@ -44,6 +44,9 @@ export interface ExprSchema {
     | undefined;
   /** True when a business calendar of that name exists. */
   hasCalendar(name: string): boolean;
+  /** Names to suggest when one is misspelt. */
+  readonly policyNames?: readonly string[];
+  readonly calendarNames?: readonly string[];
   readonly functions: FunctionTable;
 }
 
@@ -72,6 +75,12 @@ export interface CalendarLookup {
   /** Business days from `a` (exclusive) to `b` (inclusive); negative when b < a. */
   businessDaysBetween(a: PlainDate, b: PlainDate, calendar: string): number | null;
   isBusinessDay(date: PlainDate, calendar: string): boolean | null;
+  /** A day moved by a duration; business days (`P2BD`) are counted in the calendar. */
+  addDuration(date: PlainDate, duration: string, calendar: string): PlainDate | null;
+  /** Milliseconds of working time from `a` to `b`; negative when `b` is earlier. */
+  workingMs(a: Instant, b: Instant, calendar: string): number | null;
+  /** The first instant by which `ms` (not negative) of working time after `instant` have passed. */
+  addWorkingMs(instant: Instant, ms: number, calendar: string): Instant | null;
   /** Local day of an instant in the calendar's zone. */
   dayOf(instant: Instant, calendar: string): PlainDate | null;
   /** First instant of a local day / last millisecond of the working day, in the calendar's zone. */
@@ -83,18 +92,38 @@ export interface CalendarLookup {
   readonly planCalendar: string;
 }
 
+/** A call that the reference shows, with what it gives; both back ends are held to it. */
+export interface FunctionExample {
+  readonly text: string;
+  /** Decimals that are no safe integers as text. */
+  readonly result: unknown;
+  /** The columns of the row, for functions of import maps. */
+  readonly row?: Readonly<Record<string, string>>;
+}
+
 /**
  * One function of the language. Functions are strict: with any null argument the result is null and `evaluate` is not
  * called; `toSql` must give null then too. Number arguments arrive as `Decimal`; results may be number, text or Decimal.
- * Overloads stand in the table as `name`, `name#2`, `name#3` ...
+ * Overloads stand in the table as `name`, `name#2`, `name#3` ... The reference (docs/expressions.md) is made from the table.
  */
 export interface FunctionEntry {
   readonly name: string;
+  /** Section of the reference. */
+  readonly group: string;
   readonly parameters: readonly ExprType['kind'][];
   /** How many of the last parameters may be left out. */
   readonly optional?: number;
+  /** Kinds that the elements of list parameters may have (text when absent); all lists of a call hold one kind. */
+  readonly elements?: readonly ExprType['kind'][];
+  /** The result has the type of the list given, or of its elements, rather than `result`. */
+  readonly gives?: 'list' | 'element';
   readonly result: ExprType;
   readonly description: string;
+  readonly examples: readonly [FunctionExample, ...FunctionExample[]];
+  /** When the result is null though no argument is. */
+  readonly nulls?: string;
+  /** What is refused when the expression is checked, besides arguments of a wrong kind. */
+  readonly refuses?: string;
   /** Index of the parameter that names a business calendar: it must be a literal that exists. */
   readonly calendar?: number;
   /** Depends on its arguments and the context's clock and zone alone: calls with constants may be computed once. */

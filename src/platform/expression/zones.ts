@@ -33,7 +33,7 @@ function findDay(instant: Instant, zone: string): PlainDate | null {
 }
 
 /** Minutes east of UTC at an instant. */
-function offsetAt(ms: number, zone: string): number {
+export function offsetAt(ms: number, zone: string): number {
   return IANAZone.create(zone).offset(ms);
 }
 
@@ -68,4 +68,11 @@ function firstInstantWith(offsetMs: number, low: number, high: number, zone: str
     else from = middle;
   }
   return to;
+}
+
+/** Hour and minute of an instant on the clocks of a zone, or null when either is wrong. */
+export function timeInZone(instant: Instant, zone: string): { readonly hour: number; readonly minute: number } | null {
+  const ms = parseInstant(instant);
+  const local = ms === null ? null : DateTime.fromMillis(ms, { zone });
+  return local?.isValid === true ? { hour: local.hour, minute: local.minute } : null;
 }

@@ -37,6 +37,8 @@ export function makeExprSchema(input: SchemaInput): ExprSchema {
     },
     policy: (name) => policies.get(name),
     hasCalendar: (name) => input.calendars.has(name),
+    policyNames: [...policies.keys()],
+    calendarNames: [...input.calendars.keys()],
     functions: input.functions,
   };
 }

@@ -4,7 +4,7 @@ import { checkExpression } from '../../../src/platform/expression/check.ts';
 import { compileJs } from '../../../src/platform/expression/to-js.ts';
 import { compileFilterSql } from '../../../src/platform/expression/to-sql.sql.ts';
 import type { EvalContext, Row, TypedExpression } from '../../../src/platform/expression/types.ts';
-import { ANNE, clinicSchema, evalContext, sqlContext, TEAM } from './clinic-schema.ts';
+import { ANNE, TEAM, clinicSchema, evalContext, sqlContext } from './clinic-schema.ts';
 
 const schema = clinicSchema();
 const RECORD: Row = { id: TEAM, name: "O'Hara", budget: '12.50', startedOn: '2026-01-31' };
@@ -23,6 +23,11 @@ describe('variables put into a filter', () => {
     ['team == record', '("t"."team_id" = (?::uuid))', [TEAM]],
     ['team == record.id && size < record.budget * 2', '(("t"."team_id" = (?::uuid)) and ("t"."size_k1" < ?::bigint))', [TEAM, 25]],
     ["record.name == 'Other' || dueOn < addDays(record.startedOn, 1)", '(false or ("t"."dueon_k1" < (?::date)))', ['2026-02-01']],
+    [
+      "[record.name, 'x'].filter(n, n != 'x').exists(n, n == name)",
+      'exists (select 1 from unnest(((?::text[]))::text[]) as "_r1" (v) where ("_r1"."v" is not distinct from "t"."name_k1"))',
+      [["O'Hara"]],
+    ],
     [
       'badges.exists(b, b.points > record.budget)',
       'exists (select 1 from "tenant"."badge" "_r1" where "_r1"."person_id" = "t"."id" and "_r1"."deleted_at" is null and ("_r1"."points_k1" > ?::numeric))',

@@ -72,8 +72,11 @@ export function clinicSchema(): ExprSchema {
 export const ANNE = '00000000-0000-7000-8000-00000000000a';
 export const TEAM = '00000000-0000-7000-8000-0000000000ff';
 
+let calendars: Calendars | null = null;
+
 export function planCalendars(): Calendars {
-  return makeCalendars(new Map([['plan', PLAN]]), 'plan');
+  calendars ??= makeCalendars(new Map([['plan', PLAN]]), 'plan');
+  return calendars;
 }
 
 export function sqlContext(): SqlContext {

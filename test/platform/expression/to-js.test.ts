@@ -3,7 +3,7 @@ import { checkExpression } from '../../../src/platform/expression/check.ts';
 import { preload, relationsOf } from '../../../src/platform/expression/reads.ts';
 import { compileJs } from '../../../src/platform/expression/to-js.ts';
 import type { EvalContext, ExprType, Row } from '../../../src/platform/expression/types.ts';
-import { ANNE, clinicSchema, evalContext, TEAM } from './clinic-schema.ts';
+import { ANNE, TEAM, clinicSchema, evalContext } from './clinic-schema.ts';
 
 const schema = clinicSchema();
 
@@ -13,7 +13,6 @@ function evaluate(text: string, row: Row = {}, context: Partial<EvalContext> = {
 
 describe('expressions in JavaScript', () => {
   const answers: readonly (readonly [string, unknown])[] = [
-    // Equality is "not distinct"; order with null is false; negation is plain.
     ['null == null', true],
     ['status == null', true],
     ["status != 'a'", true],
@@ -42,7 +41,6 @@ describe('expressions in JavaScript', () => {
     ["number(' 12.50 ')", '12.5'],
     ["number('12,5')", null],
     ['text(1.50)', '1.5'],
-    // Text.
     ["'a' + null", null],
     ["size('🙂x')", 2],
     ["substring('🙂xyz', 1, 3)", 'xy'],
@@ -51,7 +49,6 @@ describe('expressions in JavaScript', () => {
     ["'Éa'.lower()", 'Éa'],
     ["join(split('a,b', ','), '; ')", 'a; b'],
     ["'b' in split('a,b', ',')", true],
-    // Days.
     ["addMonths(date('2026-01-31'), 1)", '2026-02-28'],
     ["addDuration(date('2024-01-31'), 'P1M1D')", '2024-03-01'],
     ["addDuration(date('2026-03-31'), '-P1M')", '2026-02-28'],
@@ -73,12 +70,47 @@ describe('expressions in JavaScript', () => {
     ["hours(instant('2026-01-01T00:00:00Z'), instant('2026-01-01T01:30:00+00:00'))", '1.5'],
     ['coalesce(null, status, "x")', 'x'],
     ["has(status) ? 'yes' : 'no'", 'no'],
-    // Related records that are not there.
+    ["date('2026-03-31') - duration('P1M')", '2026-02-28'],
+    ["duration('P1M') + date('2026-01-31')", '2026-02-28'],
+    ["now() - duration('PT15M')", '2026-06-30T22:00:00.000Z'],
+    ["duration('P1Y') + duration('P2M3D') + duration('PT90M')", 'P1Y2M3DT1H30M'],
+    ["duration('P1M') - duration('P1M')", 'P0D'],
+    ["duration('P2BD') + duration('P3BD')", 'P5BD'],
+    ["duration('P2BD') + duration('P3D')", null],
+    ["duration('PT90M') * 3", 'PT4H30M'],
+    ["2 * duration('-P6M')", '-P1Y'],
+    ["duration('P6M') * 1.5", null],
+    ["-duration('-P2W')", 'P2W'],
+    ["days(duration('P1M'))", null],
+    ["duration('P12M') == duration('P1Y')", false],
+    ["months(duration('P12M')) == months(duration('P1Y'))", true],
+    ["addDuration(date('2026-07-02'), 'P0BD', 'plan')", '2026-07-02'],
+    ["addDuration(date('2026-07-06'), '-P2BD', 'plan')", '2026-07-01'],
+    ["addDuration(date('2026-07-06'), coalesce('soon', null), 'plan') == null", true],
+    ['7 % 3', 1],
+    ['-7 % 3', -1],
+    ['7.5 % 2', '1.5'],
+    ['1 % 0', null],
+    ['1000000000000000000000000000000000 % 7', 6],
+    ["['a', 'b'][0] + ['a', 'b'][1]", 'ab'],
+    ["['a'][0 - 1]", null],
+    ["['a', null, 'b'].exists(x, x == null)", true],
+    ["[].exists(x, x == 'a') || ![].all(x, x == 'a')", false],
+    ['tags.exists(t, true) || !tags.all(t, false)', false],
+    ["'a' in ['a', 'b'].filter(x, x != 'a')", false],
+    ['[3, 1, 2].sort().map(n, n * n).sum()', 14],
+    ["[1, 2, 3].map(n, text(n * 10), n > 1).join(',')", '20,30'],
+    ['distinct([1, 1.0, 2]).size()', 2],
+    ["containsAll(['a'], []) && !containsAll(['a'], [null])", true],
+    ["concat(tags, ['a'])", null],
+    ["split('a,b', ',').exists(x, ['b', 'c'].exists(y, x == y))", true],
+    ["join(['b', 'a'].map(x, ['1', '2'].map(y, x + y).join('+')), '; ')", 'b1+b2; a1+a2'],
     ['team.budget == null', true],
     ['badges.count()', 0],
     ['badges.sum(b, b.points)', 0],
     ['badges.avg(b, b.points)', null],
     ['badges.all(b, false)', true],
+    ['badges.map(b, b.points).size()', 0],
   ];
   for (const [text, answer] of answers) {
     it(`${text} is ${JSON.stringify(answer)}`, () => {
@@ -140,6 +172,40 @@ describe('expressions in JavaScript', () => {
     });
     expect(asked).to.deep.equal(['Badge.person 1', 'Person 1', 'Team 1']);
     expect(typed.map((item) => compileJs(item, schema)({ id: ANNE, team: null }, evalContext(loaded)))).to.deep.equal([true]);
+  });
+
+  it('lists values of related records in the order of their ids, without nulls', () => {
+    const badges = [
+      { id: 'c', state: 'MA', points: 3 },
+      { id: 'a', state: 'RI', points: '0.5' },
+      { id: 'b', state: null, points: 1 },
+    ];
+    const context = { many: () => badges };
+    expect(evaluate('badges.map(b, b.state)', { id: ANNE }, context)).to.deep.equal(['RI', 'MA']);
+    expect(evaluate('badges.map(b, b.points, b.points < 2)', { id: ANNE }, context)).to.deep.equal(['0.5', 1]);
+    expect(evaluate('badges.map(b, b.points).avg()', { id: ANNE }, context)).to.equal('1.5');
+    expect(evaluate("badges.exists(b, ['MA', 'CT'].exists(s, s == b.state && tags.contains(s)))", { id: ANNE, tags: ['MA'] }, context)).to.equal(true);
+  });
+
+  it('makes no text above 100,000 characters and no list above 1,000 elements', () => {
+    const name = 'ab,'.repeat(30_000);
+    expect(evaluate('size(name + name)', { name })).to.equal(null);
+    expect(evaluate("size(replace(name, ',', ', '))", { name })).to.equal(null);
+    expect(evaluate("size(name.replace('ab', ''))", { name })).to.equal(30_000);
+    expect(evaluate("split(name, ',')", { name })).to.equal(null);
+    expect(evaluate("split(left(name, 2998), ',').size()", { name })).to.equal(1000);
+    expect(evaluate("(split(left(name, 2998), ',') + ['a']).size()", { name })).to.equal(null);
+    expect(evaluate("split(left(name, 2998), ',').map(x, left(name, 101)).size()", { name })).to.equal(null);
+    expect(evaluate("size(padLeft('x', 100001, 'a'))", { name })).to.equal(null);
+    expect(evaluate('size(name + name)', { name: '🙂'.repeat(50_000) })).to.equal(100_000);
+    expect(evaluate("size(name + name + 'x')", { name: '🙂'.repeat(50_000) })).to.equal(null);
+  });
+
+  it('computes a constant side once a day and instant, and anew on another', () => {
+    const typed = checkExpression('dueOn <= addDays(today(), 30)', schema, { object: 'Person' });
+    const run = compileJs(typed, schema);
+    const row = { dueOn: '2026-07-30' };
+    expect([run(row, evalContext()), run(row, evalContext({ today: '2026-06-29' })), run(row, evalContext())]).to.deep.equal([true, false, true]);
   });
 
   it('a value of the wrong shape is as good as none', () => {

@@ -4,7 +4,7 @@ import { checkExpression } from '../../../src/platform/expression/check.ts';
 import { compileFilterSql } from '../../../src/platform/expression/to-sql.sql.ts';
 import { rows, sql } from '../../../src/platform/sql.ts';
 import { makeTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { ANNE, clinicSchema, sqlContext, TEAM } from './clinic-schema.ts';
+import { ANNE, TEAM, clinicSchema, sqlContext } from './clinic-schema.ts';
 
 const schema = clinicSchema();
 
@@ -35,6 +35,17 @@ describe('expressions in SQL', () => {
       [1],
     ],
     ['false || 1 > 2', 'false', []],
+    ["'a' in tags", '("t"."tags_k1" @> (?::text[]))', [['a']]],
+    ['name in tags', '("t"."name_k1" = any(("t"."tags_k1")::text[]))', []],
+    ["containsAny(tags, ['a', 'b'])", '(("t"."tags_k1" && (?::text[])))', [['a', 'b']]],
+    ["tags.exists(t, t == 'a')", 'exists (select 1 from unnest(("t"."tags_k1")::text[]) as "_r1" (v) where ("_r1"."v" = (?::text collate "C")))', ['a']],
+    [
+      'tags.all(t, t == name)',
+      '(not exists (select 1 from unnest(("t"."tags_k1")::text[]) as "_r1" (v) where (("_r1"."v" is not distinct from "t"."name_k1") is not true)))',
+      [],
+    ],
+    ["dueOn == date('2026-03-31') - duration('P1M')", '("t"."dueon_k1" = (?::date))', ['2026-02-28']],
+    ["size == ['a', 'b'].map(x, size(x)).sum()", '("t"."size_k1" = ?::bigint)', [2]],
   ];
   for (const [text, expected, values] of statements) {
     it(text, () => {
@@ -61,12 +72,12 @@ describe('expressions in SQL', () => {
     }
     expect(() => compile('size')).to.throw(/must be a condition/);
   });
-
   describe('on PostgreSQL', () => {
     let database: TestDatabase;
     before(async () => {
       database = await makeTestDatabase();
     });
+
     after(async () => {
       await database.drop();
     });
@@ -75,16 +86,25 @@ describe('expressions in SQL', () => {
       const { db } = database;
       await db.raw('create schema tenant');
       await db.raw('create table tenant.team (id uuid primary key, name_k1 text collate "C")');
-      await db.raw('create table tenant.person (id uuid primary key, team_id uuid, size_k1 integer, status_k1 text collate "C")');
+      await db.raw('create table tenant.person (id uuid primary key, team_id uuid, size_k1 integer, status_k1 text collate "C", tags_k1 text[])');
       await db.raw("insert into tenant.team select gen_random_uuid(), 'team ' || i from generate_series(1, 2000) i");
       await db.raw(
-        "insert into tenant.person select gen_random_uuid(), (select id from tenant.team order by name_k1 offset i % 7 limit 1), i, 's' || i from generate_series(1, 20000) i",
+        "insert into tenant.person select gen_random_uuid(), (select id from tenant.team order by name_k1 offset i % 7 limit 1), i, 's' || i, array['t' || i, 'u' || i] from generate_series(1, 20000) i",
       );
-      for (const index of ['person (team_id)', 'person (size_k1)', 'person (status_k1)', 'team (name_k1)']) await db.raw(`create index on tenant.${index}`);
+      for (const index of ['person using gin (tags_k1)', 'person (team_id)', 'person (size_k1)', 'person (status_k1)', 'team (name_k1)'])
+        await db.raw(`create index on tenant.${index}`);
       await db.raw('analyze tenant.person; analyze tenant.team');
-      for (const text of ['size == 77', "status == 's5'", "status.startsWith('s1999')", "status in ['s1', 's2']", "team.name == 'team 3'"]) {
+      for (const text of [
+        'size == 77',
+        "status == 's5'",
+        "status.startsWith('s1999')",
+        "status in ['s1', 's2']",
+        "team.name == 'team 3'",
+        "'t7' in tags",
+        "containsAny(tags, ['t7', 'u9'])",
+      ]) {
         const plan = await rows(db, sql`explain select 1 from tenant.person t where ${compile(text)}`);
-        expect(plan.map((line) => String(line['QUERY PLAN'])).join('\n'), text).to.match(/Index (Only )?(Scan|Cond)/);
+        expect(plan.map((line) => String(line['QUERY PLAN'])).join('\n'), text).to.match(/(Bitmap )?Index (Only )?(Scan|Cond)/);
       }
     });
   });

@@ -5,16 +5,43 @@ import {
   addDays,
   addMonths,
   dayNumber,
+  dayOfYear,
   daysBetween,
+  endOf,
+  fiscalYear,
+  fiscalYearStart,
   formatDate,
   fromDayNumber,
+  isoWeek,
   monthsBetween,
   nextWeekday,
   parseDate,
+  previousWeekday,
+  startOf,
+  startOfWeek,
   weekdayOf,
 } from '../../../src/platform/expression/dates.ts';
-import { add, decimalText, divide, multiply, plainDecimal, subtract, toDecimal } from '../../../src/platform/expression/decimal.ts';
-import { addDuration, parseDuration } from '../../../src/platform/expression/durations.ts';
+import {
+  add,
+  decimalText,
+  divide,
+  fixedDecimal,
+  multiply,
+  plainDecimal,
+  remainder,
+  subtract,
+  toDecimal,
+  truncateDecimal,
+} from '../../../src/platform/expression/decimal.ts';
+import {
+  addDuration,
+  addDurations,
+  amountsOf,
+  formatDuration,
+  multiplyDuration,
+  negateDuration,
+  parseDuration,
+} from '../../../src/platform/expression/durations.ts';
 import { compareCodePoints, sortKey } from '../../../src/platform/expression/sort-key.ts';
 import { dayInZone, instantInZone } from '../../../src/platform/expression/zones.ts';
 import { rows, sql } from '../../../src/platform/sql.ts';
@@ -28,8 +55,23 @@ describe('decimals', () => {
     expect(Object.is(toDecimal('-0'), 0)).to.equal(true);
     expect(decimalText(toDecimal('1e21') ?? 0)).to.equal('1000000000000000000000');
     expect(plainDecimal(toDecimal('9007199254740992') ?? 0)).to.equal('9007199254740992');
-    expect(plainDecimal(toDecimal('9007199254740991') ?? 0)).to.equal(9007199254740991);
+    expect(plainDecimal(toDecimal('9007199254740991') ?? 0)).to.equal(9_007_199_254_740_991);
     for (const wrong of ['', ' ', 'NaN', 'Infinity', '0x10', '1_0', Number.POSITIVE_INFINITY, null, undefined, {}]) expect(toDecimal(wrong)).to.equal(null);
+  });
+
+  it('leave a remainder with the sign of what is divided, and are cut and written exactly', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: -(2n ** 60n), max: 2n ** 60n }), fc.bigInt({ min: -(2n ** 40n), max: 2n ** 40n }), (left, right) => {
+        const found = remainder(toDecimal(left) ?? 0, toDecimal(right) ?? 0);
+        expect(found === null ? null : decimalText(found)).to.equal(right === 0n ? null : (left % right).toString());
+      }),
+    );
+    expect(decimalText(remainder(toDecimal('-7.5') ?? 0, 2) ?? 0)).to.equal('-1.5');
+    expect(truncateDecimal(toDecimal('-0.9') ?? 0)).to.equal(0);
+    expect(fixedDecimal(toDecimal('1234.5') ?? 0, 2)).to.equal('1234.50');
+    expect(fixedDecimal(toDecimal('-0.001') ?? 0, 2)).to.equal('0.00');
+    expect(fixedDecimal(toDecimal('2.675') ?? 0, 2)).to.equal('2.68');
+    for (const wrong of [-1, 31, toDecimal('1.5') ?? 0]) expect(fixedDecimal(1, wrong)).to.equal(null);
   });
 
   it('agree with exact integers, on the fast path and off it', () => {
@@ -101,6 +143,88 @@ describe('durations', () => {
   });
 });
 
+describe('sums of durations', () => {
+  const amounts = fc.record({
+    months: fc.integer({ min: -4000, max: 4000 }),
+    days: fc.integer({ min: -4000, max: 4000 }),
+    seconds: fc.integer({ min: -4_000_000, max: 4_000_000 }),
+    businessDays: fc.constant(0),
+    isBusiness: fc.constant(false),
+  });
+
+  it('are written so that they read back, or are none', () => {
+    fc.assert(
+      fc.property(amounts, (given) => {
+        const text = formatDuration(given);
+        const signs = new Set([given.months, given.days, given.seconds].map(Math.sign).filter((sign) => sign !== 0));
+        expect(text === null).to.equal(signs.size > 1);
+        if (text !== null) expect(amountsOf(text)).to.deep.equal({ ...given, months: given.months + 0, days: given.days + 0, seconds: given.seconds + 0 });
+      }),
+    );
+  });
+
+  it('move a day as one after the other does, when they have no months', () => {
+    fc.assert(
+      fc.property(day, fc.integer({ min: 0, max: 4000 }), fc.integer({ min: 0, max: 4000 }), (date, first, second) => {
+        const [left, right] = [`P${String(first)}D`, `P${String(second)}D`];
+        const step = addDuration(date, left);
+        expect(addDuration(date, addDurations(left, right) ?? '')).to.equal(step === null ? null : addDuration(step, right));
+        expect(addDurations(left, negateDuration(left) ?? '')).to.equal('P0D');
+        expect(multiplyDuration(left, 3)).to.equal(addDurations(addDurations(left, left) ?? '', left));
+      }),
+    );
+  });
+
+  it('keep within what can be written', () => {
+    expect(formatDuration({ months: 120_000, days: 0, seconds: 0, businessDays: 0, isBusiness: false })).to.equal(null);
+    expect(formatDuration({ months: 119_999, days: 999_999, seconds: 3_599_999_999, businessDays: 0, isBusiness: false })).to.equal(
+      'P9999Y11M999999DT999999H59M59S',
+    );
+    expect(multiplyDuration('P99999BD', 2)).to.equal(null);
+    expect(addDurations('P1D', 'soon')).to.equal(null);
+    expect(negateDuration('soon')).to.equal(null);
+  });
+});
+
+describe('weeks, years and fiscal years', () => {
+  it('agree with luxon', () => {
+    fc.assert(
+      fc.property(day, (date) => {
+        const [local, parts] = [DateTime.fromISO(date, { zone: 'utc' }), parseDate(date)];
+        if (parts === null) return;
+        expect(isoWeek(parts)).to.equal(local.weekNumber);
+        expect(dayOfYear(parts)).to.equal(local.ordinal);
+        const monday = local.startOf('week');
+        if (monday.year >= 1) expect(startOfWeek(date)).to.equal(monday.toISODate());
+        expect(startOf(date, 12)).to.equal(local.startOf('year').toISODate());
+        expect(endOf(date, 12)).to.equal(local.endOf('year').toISODate());
+      }),
+    );
+  });
+
+  it('previousWeekday undoes nextWeekday', () => {
+    fc.assert(
+      fc.property(day, fc.integer({ min: 1, max: 7 }), (date, weekday) => {
+        const previous = previousWeekday(date, weekday);
+        if (previous === null) return;
+        expect(daysBetween(previous, date)).to.be.within(1, 7);
+        expect(DateTime.fromISO(previous, { zone: 'utc' }).weekday).to.equal(weekday);
+      }),
+    );
+  });
+
+  it('a fiscal year begins in its first month and is named after the year in which it ends (R001-96)', () => {
+    expect(fiscalYear('2026-11-22', 10)).to.equal(2027);
+    expect(fiscalYear('2024-10-01', 10)).to.equal(2025);
+    expect(fiscalYear('2024-09-30', 10)).to.equal(2024);
+    expect(fiscalYear('2024-09-30', 1)).to.equal(2024);
+    expect(fiscalYearStart('2026-11-22', 10)).to.equal('2026-10-01');
+    expect(fiscalYearStart('2026-09-30', 10)).to.equal('2025-10-01');
+    expect(fiscalYearStart('0001-01-01', 2)).to.equal(null);
+    for (const wrong of [0, 13, 1.5]) expect(fiscalYear('2026-01-01', wrong)).to.equal(null);
+  });
+});
+
 describe('local times', () => {
   it('skip a gap to its end and take the first of two', () => {
     expect(instantInZone('2026-03-08', '02:30', 'America/New_York')).to.equal('2026-03-08T07:00:00.000Z');
@@ -132,6 +256,7 @@ describe('sort keys', () => {
   before(async () => {
     database = await makeTestDatabase();
   });
+
   after(async () => {
     await database.drop();
   });
@@ -149,8 +274,8 @@ describe('sort keys', () => {
   });
 
   it('compare in JavaScript as in PostgreSQL under COLLATE "C"', async () => {
-    const texts = fc.sample(fc.string({ unit: 'grapheme', maxLength: 6 }), { numRuns: 400, seed: 7 }).map((text) => text.replaceAll('\u0000', ''));
-    const keys = [...new Set([...texts, '🙂', '\uffee', '\ue000', 'a🙂', 'a\uffee'].map(sortKey))];
+    const texts = fc.sample(fc.string({ unit: 'grapheme', maxLength: 6 }), { numRuns: 400, seed: 7 }).map((text) => text.replaceAll('\0', ''));
+    const keys = [...new Set([...texts, '🙂', '\uFFEE', '\uE000', 'a🙂', 'a\uFFEE'].map(sortKey))];
     const found = await rows(database.db, sql`select key from unnest(${keys}::text[]) as t (key) order by key collate "C"`);
     expect(keys.sort(compareCodePoints)).to.deep.equal(found.map((row) => row['key']));
   });

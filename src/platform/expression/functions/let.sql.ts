@@ -10,9 +10,10 @@ export function letSql(bindings: Readonly<Record<string, Sql>>, body: Sql): Sql 
   return sql`(select ${body} from (select ${joinSql(columns)} offset 0) as _l)`;
 }
 
-/** The same over two steps: `second` is computed from the first bindings and joins them. */
-export function letSql2(first: Readonly<Record<string, Sql>>, second: Readonly<Record<string, Sql>>, body: Sql): Sql {
-  const outer = Object.entries(first).map(([name, value]) => sql`${value} as ${ident(name)}`);
-  const inner = Object.entries(second).map(([name, value]) => sql`${value} as ${ident(name)}`);
-  return sql`(select ${body} from (select _l.*, ${joinSql(inner)} from (select ${joinSql(outer)} offset 0) as _l offset 0) as _l)`;
+/** `body` over values computed in steps, each computed from those before it. */
+export function letSteps(steps: readonly Readonly<Record<string, Sql>>[], body: Sql): Sql {
+  const columns = (step: Readonly<Record<string, Sql>>): Sql => joinSql(Object.entries(step).map(([name, value]) => sql`${value} as ${ident(name)}`));
+  const [first = {}, ...rest] = steps;
+  const from = rest.reduce((inner, step) => sql`(select _l.*, ${columns(step)} from ${inner} as _l offset 0)`, sql`(select ${columns(first)} offset 0)`);
+  return sql`(select ${body} from ${from} as _l)`;
 }

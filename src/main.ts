@@ -6,6 +6,7 @@ import type { Knex } from 'knex';
 import { bouncesAt, type Config } from './config.ts';
 import { EXTENSIONS, metadataDirectories } from './extensions.ts';
 import { formRoutes } from './http/api/forms.ts';
+import { metadataRoutes } from './http/api/metadata.ts';
 import { makeHttp } from './http/server.ts';
 import { makeRenderer } from './http/portal/render.ts';
 import { makePortalRoutes, makeProblemPage } from './http/portal/routes.ts';
@@ -196,7 +197,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     transitionStates: makeTransitionStates(policyLookup),
     signIn,
     files,
-    moreApi: [formRoutes({ db, clock, newId, currentModel, engine, reader, files, forms })],
+    moreApi: [metadataRoutes({ db, clock, newId, currentModel, store }), formRoutes({ db, clock, newId, currentModel, engine, reader, files, forms })],
     portal: { routes, problemPage: makeProblemPage(render) },
     publicUrl: () => publicUrl,
     trustProxy: config.trustProxy,

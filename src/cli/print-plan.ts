@@ -1,22 +1,6 @@
 import type { SchemaStep } from '../platform/schema/types.ts';
 import type { Io } from './command.ts';
 
-/** A step as machines see it: what it does, not how the program carries it out. */
-export function stepJson(step: SchemaStep): Readonly<Record<string, unknown>> {
-  const { class: stepClass, description, sql, lock, rows, affects, fix, findings, time } = step;
-  return {
-    class: stepClass,
-    description,
-    sql,
-    lock,
-    rows,
-    when: time,
-    affects,
-    ...(findings === undefined ? {} : { findings }),
-    ...(fix === undefined ? {} : { fix }),
-  };
-}
-
 /** The steps of a plan for people: class, what it does, lock and rows, what else names the thing, what to do instead. */
 export function printPlan(io: Io, steps: readonly SchemaStep[], hash: string): void {
   if (steps.length === 0) {

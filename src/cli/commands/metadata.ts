@@ -11,11 +11,12 @@ import { packageFiles, writePackage } from '../../platform/metadata/write-files.
 import { reportDrift } from '../../platform/schema/drift.ts';
 import type { ApplyOptions } from '../../platform/schema/change.ts';
 import type { Wish } from '../../platform/schema/planner.ts';
+import { shownStep } from '../../platform/schema/shown-step.ts';
 import type { App } from '../../main.ts';
 import { JSON_OPTION, UsageError, type Call, type Command, type Option } from '../command.ts';
 import { withApp } from '../open-app.ts';
 import { printJson, printTable } from '../print.ts';
-import { printPlan, stepJson } from '../print-plan.ts';
+import { printPlan } from '../print-plan.ts';
 
 const DIR = '[DIR]';
 const SHIPPED: Option = { help: 'Leave out the package that was applied last; without DIR it stays.' };
@@ -156,7 +157,7 @@ function shippedSet({ config, io }: Call) {
 
 async function showPlan(call: Call, app: App, wish: Wish): Promise<number> {
   const { steps, hash, conflicts } = await app.store.plan(wish, { allowDestructive: call.isSet('allow-destructive') });
-  if (call.isSet('json')) printJson(call.io, { steps: steps.map(stepJson), hash, conflicts });
+  if (call.isSet('json')) printJson(call.io, { steps: steps.map(shownStep), hash, conflicts });
   else printPlan(call.io, steps, hash);
   sayConflicts(call, conflicts);
   return steps.some((step) => step.class === 'refused') ? 1 : 0;
@@ -166,7 +167,7 @@ async function apply(call: Call, app: App, wish: Wish): Promise<number> {
   const hash = call.option('hash');
   const options: ApplyOptions = { allowDestructive: call.isSet('allow-destructive'), ...(hash === null ? {} : { hash }) };
   const result = await app.store.apply(wish, 'system:cli', options);
-  if (call.isSet('json')) printJson(call.io, { ...result, steps: result.steps.map(stepJson) });
+  if (call.isSet('json')) printJson(call.io, { ...result, steps: result.steps.map(shownStep) });
   else {
     printPlan(call.io, result.steps, result.hash);
     if (result.steps.length > 0) call.io.say(`Version ${String(result.version)} is in force.`);

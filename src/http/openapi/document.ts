@@ -5,6 +5,7 @@ import { listObjects } from '../api/describe.ts';
 import { accountPaths } from './accounts.ts';
 import { formPaths } from './forms.ts';
 import { generalPaths } from './general.ts';
+import { metadataPaths } from './metadata.ts';
 import { OURS, problemResponses, type Json } from './parts.ts';
 import { recordPaths, recordSchemas } from './records.ts';
 import { importPaths } from './imports.ts';
@@ -35,6 +36,7 @@ const TAGS: Readonly<Record<string, string>> = {
   General: 'What there is, search across it, files.',
   Accounts: 'Signing in, API tokens, invitations, accounts.',
   Reports: 'Reports, what rules did, captured mail.',
+  Metadata: 'What is in force, plans of changes, changes while people work, the way back.',
   Forms: 'Generated forms: drafts, submission, signing.',
 };
 
@@ -46,6 +48,7 @@ function makeDocument(context: CallContext, facts: DocumentFacts): Json {
     ...importPaths(context),
     ...reportPaths(context, facts.sendsMail),
     ...formPaths(context),
+    ...metadataPaths(context),
     ...Object.fromEntries(objects.flatMap((rights) => Object.entries(recordPaths(rights)))),
   };
   const schemas = { ...commonSchemas(), ...Object.fromEntries(objects.flatMap((rights) => Object.entries(recordSchemas(context, rights)))) };

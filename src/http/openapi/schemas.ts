@@ -4,11 +4,12 @@ import { ERRORS } from '../../platform/errors.ts';
 import { FIELD_TYPES } from '../../platform/model/field-types.ts';
 import { packageRoot } from '../../platform/root.ts';
 import { IMPORT_SCHEMAS } from './imports.ts';
+import { METADATA_SCHEMAS } from './metadata.ts';
 import { ANY, FLAG, INSTANT, listOf, MAP, oneOf, orNull, OURS, shape, TEXT, UUID, WHOLE, type Json } from './parts.ts';
 
 /** Shapes of answers that do not depend on the caller's objects. A component stands in the document only when something names it. */
 export function commonSchemas(): Json {
-  const all = { ...plumbing, ...accounts, ...describing, ...reading, ...reporting, ...filling, ...IMPORT_SCHEMAS, Form: formSchema() };
+  const all = { ...plumbing, ...accounts, ...describing, ...reading, ...reporting, ...filling, ...IMPORT_SCHEMAS, ...METADATA_SCHEMAS, Form: formSchema() };
   return Object.fromEntries(Object.entries(all).map(([name, schema]) => [`${OURS}${name}`, schema]));
 }
 

@@ -22,7 +22,7 @@ export function refusedPlan(plan: SchemaPlan): AppError | null {
     detail: `${step.description}${recordWords(step)}`,
     ...(step.fix === undefined ? {} : { fix: step.fix }),
   }));
-  return new AppError('schema_refused', refused.map((step) => step.description).join(' '), { errors, extra: { steps: refused } });
+  return new AppError('schema_refused', refused.map((step) => step.description).join(' '), { errors });
 }
 
 function recordWords(step: SchemaStep): string {

@@ -11,12 +11,15 @@ export interface Fill {
   /** To the new type; and back, for a target that still holds values from before. */
   readonly forward: Converter;
   readonly back: Converter | null;
+  /** A stored value of the target in the API's form. */
+  readonly format: (stored: unknown) => unknown;
 }
 
 /** Makes a task ready. `target` is the field as the wanted Model has it, `source` as it was. */
 export function makeFill(task: FillTask, target: FieldModel, source: FieldModel | null, zone: string): Fill {
   const older = { ...task.target, refersTo: target.ref?.to[0] ?? null };
-  return { task, forward: makeConverter(task.source, target, zone), back: task.keepsOlder && source !== null ? makeConverter(older, source, zone) : null };
+  const back = task.keepsOlder && source !== null ? makeConverter(older, source, zone) : null;
+  return { task, forward: makeConverter(task.source, target, zone), back, format: fieldType(target).format };
 }
 
 /** What became of some rows. */
@@ -153,16 +156,9 @@ export interface Examination {
 }
 
 /** Looks at every value that would be carried over. `isAlike`: old and new type are stored alike. Reads only. */
-export async function examineValues(db: Knex, task: Omit<FillTask, 'target'>, target: FieldModel, zone: string, isAlike: boolean): Promise<Examination> {
-  const converter = makeConverter(task.source, target, zone);
-  const sourceObject = objectColumn(task.source);
-  const format = fieldType(target).format;
+export async function examineValues(db: Knex, fill: Fill, isAlike: boolean): Promise<Examination> {
+  const { task, forward, format } = fill;
   const table = ident(schemaOf(db), task.table);
-  const columns = joinSql([
-    ident('id'),
-    sql`${ident(task.source.physical)} as c`,
-    sourceObject === null ? keyword('null as co') : sql`${ident(sourceObject)} as co`,
-  ]);
   const records: string[] = [];
   let stuck = 0;
   let changed = 0;
@@ -171,10 +167,11 @@ export async function examineValues(db: Knex, task: Omit<FillTask, 'target'>, ta
     const from: Sql = after === null ? sql`true` : sql`id > ${after}::uuid`;
     const found: readonly DbRow[] = await rows(
       db,
-      sql`select ${columns} from ${table} where ${from} and ${ident(task.source.physical)} is not null order by id limit ${keyword(String(EXAMINED_AT_ONCE))}`,
+      sql`select ${selected(task)} from ${table} where ${from} and ${ident(task.source.physical)} is not null order by id limit ${keyword(String(EXAMINED_AT_ONCE))}`,
     );
     for (const row of found) {
-      const converted = converter.convert(row['c'], row['co']);
+      if (task.keepsOlder && stillHolds(fill, row)) continue;
+      const converted = forward.convert(row['c'], row['co']);
       if (converted === null) {
         stuck += 1;
         if (records.length < SHOWN) records.push(String(row['id']));

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { AppError } from '../errors.ts';
-import type { Model } from '../model/types.ts';
+import { fieldById } from './field-by-id.ts';
 import { runStatements, shortLocks, type Applying } from './applying.ts';
 import { beginFill, dirtyCount, endFill, fillCursor, lockWriters, moveCursor, takeDirty } from './fill-state.sql.ts';
 import { copyBatch, copyRecords, makeFill, stuckRecords, type Fill, type IfStuck } from './fill.sql.ts';
@@ -81,11 +81,6 @@ function fillOf({ planned }: Applying, task: FillTask): Fill {
   const target = fieldById(planned.model, task.fieldId) ?? fieldById(planned.before(), task.fieldId);
   if (target === null) throw new AppError('internal', `The field ${task.fieldId} is in neither Model.`);
   return makeFill(task, target, fieldById(planned.before(), task.fieldId), planned.model.calendarLookup.planZone);
-}
-
-function fieldById(model: Model, id: string) {
-  for (const object of model.objects.values()) for (const field of object.fields.values()) if (field.id === id) return field;
-  return null;
 }
 
 /** Copies in the order of ids; each batch with its cursor is one transaction, so a killed copy goes on where it stood. */

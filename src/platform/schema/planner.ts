@@ -88,7 +88,7 @@ export async function planWish({ db, clock, extensions }: Planner, wish: Wish, o
     remembered,
     physical,
     live,
-    retypes: await findRetypes(db, input, physical, model, mentions),
+    retypes: await findRetypes(db, input, physical, model, before, mentions),
     fillers: findFillers(set, remembered, model, clock.now()),
     mentions,
     allowDestructive: options.allowDestructive === true,

@@ -4,11 +4,12 @@ import type { MetadataSet } from '../metadata/types.ts';
 import { fieldKind } from '../model/field-types.ts';
 import { wordsOf } from '../model/fields.ts';
 import type { PhysicalName, PhysicalNames, StoredAs } from '../model/physical.ts';
+import { fieldById } from './field-by-id.ts';
 import type { FieldModel, Model } from '../model/types.ts';
 import { ident } from '../sql.ts';
 import { castOfShape, kindOfStored } from './convert.ts';
 import { examine } from './examine.sql.ts';
-import { examineValues, type Examination } from './fill.sql.ts';
+import { examineValues, makeFill, type Examination } from './fill.sql.ts';
 import { countWords, type Retype } from './step.ts';
 import type { Affected, Catalogue, FillSource, FillTask, Remembered, StepFinding } from './types.ts';
 
@@ -66,7 +67,8 @@ export async function rewrittenFields(db: Knex, input: RetypeInput, names: Physi
     const isKept = input.remembered.kept.some((column) => column.fieldId === known.id && isWanted(column));
     if (isBegun || isKept) rewritten.add(known.id);
     else if (input.live.filled.has(entry.table)) {
-      const found = await examineValues(db, partOf(entry, input), fieldOf(model, entry), model.calendarLookup.planZone, true);
+      const task = { ...partOf(entry, input), target: known };
+      const found = await examineValues(db, makeFill(task, fieldOf(model, entry), null, model.calendarLookup.planZone), true);
       if (found.stuck > 0 || found.changed > 0) rewritten.add(known.id);
     }
   }
@@ -79,6 +81,7 @@ export async function findRetypes(
   input: RetypeInput,
   names: PhysicalNames,
   model: Model,
+  before: () => Model,
   mentions: (object: string, field: string) => readonly Affected[],
 ): Promise<readonly Retype[]> {
   const retypes: Retype[] = [];
@@ -90,15 +93,16 @@ export async function findRetypes(
     const { physical, sortPhysical, shape, valueKind } = target;
     const keepsOlder = input.remembered.kept.some((column) => column.fieldId === known.id && column.physical === physical);
     const task: FillTask = { ...partOf(entry, input), target: { physical, sortPhysical, shape, valueKind }, keepsOlder };
-    const findings = input.live.filled.has(entry.table) ? await findingsOf(db, task, wanted, model) : [];
-    const before = recordedName(input.recorded, known.id) ?? { object, field };
-    retypes.push({ object, field, task, to: typeWords(wanted), affects: mentions(before.object, before.field), findings });
+    const findings = input.live.filled.has(entry.table) ? await findingsOf(db, task, wanted, model, before) : [];
+    const recorded = recordedName(input.recorded, known.id) ?? { object, field };
+    retypes.push({ object, field, task, to: typeWords(wanted), affects: mentions(recorded.object, recorded.field), findings });
   }
   return retypes;
 }
 
-async function findingsOf(db: Knex, task: FillTask, wanted: FieldModel, model: Model): Promise<readonly StepFinding[]> {
-  const found: Examination = await examineValues(db, task, wanted, model.calendarLookup.planZone, false);
+async function findingsOf(db: Knex, task: FillTask, wanted: FieldModel, model: Model, before: () => Model): Promise<readonly StepFinding[]> {
+  const source = task.keepsOlder ? fieldById(before(), task.fieldId) : null;
+  const found: Examination = await examineValues(db, makeFill(task, wanted, source, model.calendarLookup.planZone), false);
   const findings: StepFinding[] = [];
   if (found.stuck > 0) {
     const detail = `${countWords(found.stuck, 'value')} of ${wanted.label} cannot be read as ${typeWords(wanted)}.`;

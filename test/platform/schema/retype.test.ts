@@ -115,6 +115,18 @@ describe('change of type', () => {
     expect(await world.values('Thing', 'what')).to.deep.equal(['007', ' 12', '6', '1']);
   });
 
+  it('goes back to a type that the new values do not convert to, as long as the old ones are there', async () => {
+    const [first] = await filled({ type: 'object', format: 'address' }, [{ city: 'Ware' }, null]);
+    await apply(set({ type: 'string' }));
+    expect(await world.values('Thing', 'what')).to.deep.equal(['{"city":"Ware"}', null]);
+    await apply(set({ type: 'object', format: 'address' }));
+    expect(await world.values('Thing', 'what')).to.deep.equal([{ city: 'Ware' }, null]);
+    await apply(set({ type: 'string' }));
+    await world.update('Thing', first ?? '', { what: 'Ware' });
+    const error = await refusal(world.store.apply(set({ type: 'object', format: 'address' }), 'test'));
+    expect(error.message).to.contain('the values of 1 record do not convert');
+  });
+
   it('takes index, uniqueness, requirement and sort key along to the new column', async () => {
     const more = { required: ['what'], 'x-unique': [['name', 'what']] };
     await apply(set({ type: 'string', 'x-index': true, 'x-unique': true }, more));

@@ -1,29 +1,26 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { Knex } from 'knex';
-import { makeCalendars } from '../../../src/platform/calendar/calendars.ts';
 import { fillCalendarDays } from '../../../src/platform/calendar/calendar-days.sql.ts';
-import { inTransaction, toRfc3339 } from '../../../src/platform/db.ts';
-import { checkExpression } from '../../../src/platform/expression/check.ts';
-import { toDecimal, plainDecimal, multiply, divide } from '../../../src/platform/expression/decimal.ts';
+import { makeCalendars } from '../../../src/platform/calendar/calendars.ts';
+import { inTransaction } from '../../../src/platform/db.ts';
+import { divide, multiply, toDecimal, type Decimal } from '../../../src/platform/expression/decimal.ts';
+import { CORE_FUNCTIONS } from '../../../src/platform/expression/functions.ts';
 import { JS_OPERATORS, type JsOperators } from '../../../src/platform/expression/js-operators.ts';
 import { SQL_FORMS, type SqlForms } from '../../../src/platform/expression/sql-forms.sql.ts';
-import { compileJs } from '../../../src/platform/expression/to-js.ts';
-import { compileFilterSql, compileValueSql } from '../../../src/platform/expression/to-sql.sql.ts';
-import type { TypedExpression } from '../../../src/platform/expression/types.ts';
+import { treeOf, type Expr } from '../../../src/platform/expression/tree.ts';
 import type { CalendarFile } from '../../../src/platform/metadata/types.ts';
-import { ident, joinSql, rows, run, sql, type Sql } from '../../../src/platform/sql.ts';
+import { sql } from '../../../src/platform/sql.ts';
 import { makeTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { entropyFrom, randomText, type Kind } from './random-expression.ts';
+import { askJs, askSql, isSame, makeCases, nodesOf, type Backends, type Case, type Outcome } from './differential-cases.ts';
+import { wrongEvaluate, wrongSql } from './wrong-functions.ts';
+import { entropyFrom } from './random-expression.ts';
 import { makeWorld, ROOT, type World } from './random-schema.ts';
 
 const CASES = Number(process.env['CREDENZA_DIFF_CASES'] ?? 10_000);
 const SEED = Number(process.env['CREDENZA_DIFF_SEED'] ?? 20_260_101);
-const WORLDS = 8;
-const ROWS = 24;
-const BATCH = 40;
-const VARIABLES = { user: { kind: 'uuid' }, subject: { kind: 'uuid' } } as const;
-
+const WORLDS = 16;
+const ROWS = 20;
+const TRIES = 24;
 const PLAN: CalendarFile = {
   name: 'plan',
   zone: 'America/New_York',
@@ -33,123 +30,24 @@ const PLAN: CalendarFile = {
   open: [{ date: '2026-07-03', name: 'Open' }],
 };
 
-let database: TestDatabase;
-
-interface Case {
-  readonly world: World;
-  readonly text: string;
-  readonly typed: TypedExpression;
-  /** A filter is compiled for WHERE; a value is compared exactly, null included. */
-  readonly isFilter: boolean;
-}
-
-interface Outcome {
-  readonly item: Case;
-  /** By row, in the order of the world's rows. */
-  readonly sql: readonly unknown[];
-}
-
-/** The SQL of one case as text, or as a boolean for filters. */
-function columnOf(item: Case, forms: SqlForms): Sql {
-  const options = { alias: 't', context: item.world.sqlContext, forms };
-  if (item.isFilter) return sql`(${compileFilterSql(item.typed, item.world.schema, options)}) is true`;
-  const value = compileValueSql(item.typed, item.world.schema, options);
-  switch (item.typed.type.kind) {
-    case 'number':
-      return sql`trim_scale(${value})::text`;
-    case 'list':
-      return sql`array_to_json(${value})::text`;
-    default:
-      return sql`(${value})::text`;
-  }
-}
-
-/** What the driver gives, as the JavaScript closure would give it. */
-function fromSql(item: Case, value: unknown): unknown {
-  if (item.isFilter || typeof value !== 'string') return value;
-  switch (item.typed.type.kind) {
-    case 'number': {
-      const number = toDecimal(value);
-      return number === null ? null : plainDecimal(number);
-    }
-    case 'instant':
-      return toRfc3339(value);
-    case 'boolean':
-      return value === 'true';
-    default:
-      return value;
-  }
-}
-
-function fromJs(item: Case, operators: JsOperators): readonly unknown[] {
-  const closure = compileJs(item.typed, item.world.schema, operators);
-  return (item.world.rows.get(ROOT) ?? []).map((row) => {
-    const value = closure(row, item.world.context);
-    if (item.isFilter) return value === true;
-    return Array.isArray(value) ? JSON.stringify(value) : value;
-  });
-}
-
-/** The answers of SQL to some cases of one world; an error names the expression that caused it. */
-async function askBatch(db: Knex, batch: readonly Case[], forms: SqlForms): Promise<readonly Outcome[]> {
-  const [first] = batch;
-  if (first === undefined) return [];
-  const columns = batch.map((item, index) => sql`${columnOf(item, forms)} as ${ident(`c${String(index)}`)}`);
-  try {
-    const found = await rows(db, sql`select ${joinSql(columns)} from ${first.world.schema.table(ROOT)} t order by t.id`);
-    return batch.map((item, index) => ({ item, sql: found.map((row) => fromSql(item, row[`c${String(index)}`])) }));
-  } catch (error) {
-    throw new Error((await guiltyOf(batch, forms)) || String(error).slice(-300));
-  }
-}
-
-/** Which expressions of a failed batch fail by themselves; on another connection, for this transaction is lost. */
-async function guiltyOf(batch: readonly Case[], forms: SqlForms): Promise<string> {
-  const found: string[] = [];
-  for (const item of batch) {
-    await rows(database.db, sql`select ${columnOf(item, forms)} as c from ${item.world.schema.table(ROOT)} t`).catch((error: unknown) => {
-      found.push(`SQL failed (${String(error).split(' - ').at(-1) ?? ''}) for: ${item.text}`);
-    });
-  }
-  return found.join('\n');
-}
-
-async function askSql(db: Knex, cases: readonly Case[], forms: SqlForms): Promise<readonly Outcome[]> {
-  return inTransaction(db, async (tx) => {
-    // Compiling such statements to machine code takes a hundred times as long as running them over a few rows.
-    await run(tx, sql`set local jit = off`);
-    const outcomes: Outcome[] = [];
-    for (let from = 0; from < cases.length; from += BATCH) outcomes.push(...(await askBatch(tx, cases.slice(from, from + BATCH), forms)));
-    return outcomes;
-  });
-}
-
-function isSame(left: readonly unknown[], right: readonly unknown[]): boolean {
-  return left.length === right.length && left.every((value, index) => value === right[index]);
-}
-
-function makeCases(world: World, count: number, seed: number): readonly Case[] {
-  const kinds: readonly Kind[] = ['boolean', 'boolean', 'boolean', 'boolean', 'number', 'number', 'text', 'date', 'instant', 'list'];
-  const numbers = fc.array(fc.nat(), { minLength: 120, maxLength: 120, size: 'max' });
-  return fc.sample(fc.tuple(fc.constantFrom(...kinds), numbers), { numRuns: count, seed }).map(([kind, choices]) => {
-    const text = randomText(world.schema, ROOT, kind, entropyFrom(choices), { depth: 4, relations: true, caller: true });
-    const typed = checkExpression(text, world.schema, { object: ROOT, variables: VARIABLES });
-    return { world, text, typed, isFilter: kind === 'boolean' && (choices[0] ?? 0) % 3 > 0 };
-  });
-}
+/** Both back ends as they are. */
+const RIGHT: Backends = { operators: JS_OPERATORS, forms: SQL_FORMS, schema: (schema) => schema };
 
 describe('both back ends of an expression', function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
+  let database: TestDatabase;
   const outcomes: Outcome[] = [];
   const worlds: World[] = [];
-
   before(async () => {
     database = await makeTestDatabase();
     const calendars = makeCalendars(new Map([['plan', PLAN]]), 'plan');
     await inTransaction(database.db, async (tx) => {
       await fillCalendarDays(tx, calendars);
       for (let index = 0; index < WORLDS; index += 1) {
-        const [choices] = fc.sample(fc.array(fc.nat(), { minLength: 4000, maxLength: 4000, size: 'max' }), { numRuns: 1, seed: SEED + index });
+        const [choices] = fc.sample(fc.array(fc.nat(), { minLength: 6000, maxLength: 6000, size: 'max' }), {
+          numRuns: 1,
+          seed: SEED + index,
+        });
         worlds.push(await makeWorld(tx, `w${String(index)}`, entropyFrom(choices ?? []), calendars, ROWS));
       }
     });
@@ -159,76 +57,148 @@ describe('both back ends of an expression', function () {
     await database.drop();
   });
 
-  it(`give the same answer for ${String(CASES)} random expressions, over random schemas and rows with nulls`, async () => {
-    let compared = 0;
-    let trues = 0;
-    let nulls = 0;
+  it(`give the same answer for ${String(CASES)} random expressions, over ${String(WORLDS)} random schemas and their rows`, async () => {
+    const counts = { compared: 0, trues: 0, nulls: 0, redrawn: 0, longest: 0 };
     const wrong: string[] = [];
     const share = Math.ceil(CASES / WORLDS);
     for (const [index, world] of worlds.entries()) {
-      for (const outcome of await askSql(database.db, makeCases(world, share, SEED + 100 + index), SQL_FORMS)) {
-        const values = fromJs(outcome.item, JS_OPERATORS);
+      const { cases, redrawn } = makeCases(world, share, SEED + 100 + index);
+      counts.redrawn += redrawn;
+      for (const outcome of await askSql(database.db, cases, RIGHT)) {
+        const values = askJs(outcome.item, RIGHT);
         outcomes.push(outcome);
-        compared += values.length;
-        trues += values.filter((value) => value === true).length;
-        nulls += values.filter((value) => value === null).length;
+        counts.compared += values.length;
+        counts.trues += values.filter((value) => value === true).length;
+        counts.nulls += values.filter((value) => value === null).length;
+        counts.longest = Math.max(counts.longest, outcome.item.text.length);
         if (isSame(values, outcome.sql)) continue;
         const at = values.findIndex((value, row) => value !== outcome.sql[row]);
-        wrong.push(
-          `${outcome.item.text}\n    row ${String(at)} ${JSON.stringify(world.rows.get(ROOT)?.[at])}\n    JavaScript ${JSON.stringify(values[at])}, SQL ${JSON.stringify(outcome.sql[at])}`,
-        );
+        wrong.push(`world ${String(index)}: ${outcome.item.text}
+    row ${String(at)} ${JSON.stringify(world.rows.get(ROOT)?.[at])}
+    JavaScript ${JSON.stringify(values[at])}, SQL ${JSON.stringify(outcome.sql[at])}`);
       }
     }
+
+    const objects = worlds.reduce((sum, world) => sum + world.rows.size, 0);
     process.stdout.write(
-      `      ${String(outcomes.length)} expressions (seed ${String(SEED)}), ${String(compared)} answers compared: ${String(trues)} true, ${String(nulls)} null; ${String(wrong.length)} differ\n`,
+      `      ${String(outcomes.length)} expressions of up to ${String(counts.longest)} characters (seed ${String(SEED)}; ${String(counts.redrawn)} over budget drawn again) over ${String(objects)} objects: ${String(counts.compared)} answers compared, ${String(counts.trues)} true, ${String(counts.nulls)} null; ${String(wrong.length)} expressions differ\n`,
     );
     expect(wrong.slice(0, 5).join('\n')).to.equal('');
     expect(outcomes.length).to.be.at.least(CASES);
-    expect(trues).to.be.greaterThan(compared / 20);
-    expect(nulls).to.be.greaterThan(compared / 20);
+    expect(counts.trues).to.be.greaterThan(counts.compared / 25);
+    expect(counts.nulls).to.be.greaterThan(counts.compared / 25);
   });
 
-  const cut = (left: Parameters<typeof divide>[0], right: Parameters<typeof divide>[0]): ReturnType<typeof divide> => {
+  const cut = (left: Decimal, right: Decimal): Decimal | null => {
     const scaled = multiply(divide(left, right) ?? 0, 1_000_000);
     return scaled === null ? null : divide(typeof scaled === 'number' ? scaled : Math.trunc(Number(scaled.toFixed())), 1_000_000);
   };
-  const jsMutants: Readonly<Record<string, JsOperators>> = {
-    'not of null is null': { ...JS_OPERATORS, not: (operand) => operand === false },
-    'null never equals null': { ...JS_OPERATORS, equal: (left, right) => left !== null && JS_OPERATORS.equal(left, right) },
-    '< includes equality': { ...JS_OPERATORS, order: { ...JS_OPERATORS.order, '<': (sign) => sign <= 0 } },
-    'quotients are cut at six places': { ...JS_OPERATORS, arithmetic: { ...JS_OPERATORS.arithmetic, '/': cut } },
-    'sums are doubles': {
-      ...JS_OPERATORS,
-      arithmetic: { ...JS_OPERATORS.arithmetic, '+': (left, right) => toDecimal(Number(String(left)) + Number(String(right))) },
-    },
-  };
-  const sqlMutants: Readonly<Record<string, SqlForms>> = {
-    'not of null is null': { ...SQL_FORMS, not: (predicate) => sql`(not ${predicate})` },
-    'null never equals null': { ...SQL_FORMS, same: (left, right) => sql`(${left} = ${right})` },
-    '< includes equality': { ...SQL_FORMS, order: { ...SQL_FORMS.order, '<': (left, right) => sql`(${left} <= ${right})` } },
-    'quotients are those of PostgreSQL': { ...SQL_FORMS, arithmetic: { ...SQL_FORMS.arithmetic, '/': (left, right) => sql`(${left} / nullif(${right}, 0))` } },
-    'conditions as values keep null': { ...SQL_FORMS, exact: (predicate) => predicate },
+
+  const doubles = (left: Decimal, right: Decimal, compute: (a: number, b: number) => number): Decimal | null =>
+    toDecimal(compute(Number(String(left)), Number(String(right))));
+  const arithmetic = (wrong: Partial<JsOperators['arithmetic']>): JsOperators => ({ ...JS_OPERATORS, arithmetic: { ...JS_OPERATORS.arithmetic, ...wrong } });
+  type Concerns = (node: Expr) => boolean;
+  const isArithmetic =
+    (operator: string): Concerns =>
+    (node) =>
+      node.kind === 'arithmetic' && node.operator === operator;
+  const isAggregate =
+    (operator: string): Concerns =>
+    (node) =>
+      node.kind === 'aggregate' && node.operator === operator;
+  const jsMutants: Readonly<Record<string, readonly [JsOperators, Concerns]>> = {
+    'not of null is null': [{ ...JS_OPERATORS, not: (operand) => operand === false }, (node) => node.kind === 'not'],
+    'null never equals null': [{ ...JS_OPERATORS, equal: (left, right) => left !== null && JS_OPERATORS.equal(left, right) }, (node) => node.kind === 'equal'],
+    'a known text equals nothing': [{ ...JS_OPERATORS, same: (left, right) => typeof right !== 'string' && left === right }, (node) => node.kind === 'equal'],
+    '< includes equality': [
+      { ...JS_OPERATORS, order: { ...JS_OPERATORS.order, '<': (sign) => sign <= 0 } },
+      (node) => node.kind === 'order' && node.operator === '<',
+    ],
+    'quotients are cut at six places': [arithmetic({ '/': cut }), isArithmetic('/')],
+    'remainders have the sign of the divisor': [
+      arithmetic({ '%': (left, right) => doubles(left, right, (a, b) => a - b * Math.floor(a / b)) }),
+      isArithmetic('%'),
+    ],
+    'sums are doubles': [arithmetic({ '+': (left, right) => doubles(left, right, (a, b) => a + b) }), isArithmetic('+')],
+    'averages of nothing are 0': [{ ...JS_OPERATORS, avg: (values) => (values.length === 0 ? 0 : JS_OPERATORS.avg(values)) }, isAggregate('avg')],
+    'the least is the greatest': [{ ...JS_OPERATORS, keeps: { ...JS_OPERATORS.keeps, min: JS_OPERATORS.keeps.max } }, isAggregate('min')],
+    'a list has its nulls': [{ ...JS_OPERATORS, isIn: (needle, list) => list.includes(null) || JS_OPERATORS.isIn(needle, list) }, (node) => node.kind === 'in'],
   };
 
-  for (const [name, operators] of Object.entries(jsMutants)) {
+  const sqlMutants: Readonly<Record<string, readonly [SqlForms, Concerns]>> = {
+    'not of null is null': [{ ...SQL_FORMS, not: (predicate) => sql`(not ${predicate})` }, (node) => node.kind === 'not'],
+    'null never equals null': [{ ...SQL_FORMS, same: (left, right) => sql`(${left} = ${right})` }, (node) => node.kind === 'equal'],
+    '< includes equality': [
+      { ...SQL_FORMS, order: { ...SQL_FORMS.order, '<': (left, right) => sql`(${left} <= ${right})` } },
+      (node) => node.kind === 'order' && node.operator === '<',
+    ],
+    'quotients are those of PostgreSQL': [
+      { ...SQL_FORMS, arithmetic: { ...SQL_FORMS.arithmetic, '/': (left, right) => sql`(${left} / nullif(${right}, 0))` } },
+      isArithmetic('/'),
+    ],
+    'conditions as values keep null': [{ ...SQL_FORMS, exact: (predicate) => predicate }, (node) => node.kind === 'order' || node.kind === 'in'],
+    'the sum of nothing is null': [{ ...SQL_FORMS, sum: (from) => sql`(select sum(_g.v) ${from})` }, isAggregate('sum')],
+    'averages are those of PostgreSQL': [{ ...SQL_FORMS, avg: (from) => sql`(select avg(_g.v) ${from})` }, isAggregate('avg')],
+    'the greatest is the least': [{ ...SQL_FORMS, max: SQL_FORMS.min }, isAggregate('max')],
+  };
+
+  async function askWorlds(cases: readonly Case[], backends: Backends): Promise<readonly Outcome[]> {
+    const answers: Outcome[] = [];
+    for (const world of worlds) {
+      const own = cases.filter((item) => item.world === world);
+      answers.push(...(await askSql(database.db, own, backends)));
+    }
+    return answers;
+  }
+
+  const concerned = (concerns: Concerns): readonly Outcome[] => outcomes.filter((outcome) => nodesOf(treeOf(outcome.item.typed)).some(concerns)).slice(0, 1200);
+  for (const [name, [operators, concerns]] of Object.entries(jsMutants)) {
     it(`catch a wrong JavaScript back end: ${name}`, () => {
-      const caught = outcomes.filter((outcome) => !isSame(fromJs(outcome.item, operators), outcome.sql)).length;
-      process.stdout.write(`      caught by ${String(caught)} of ${String(outcomes.length)} expressions\n`);
+      const tried = concerned(concerns);
+      const caught = tried.filter((outcome) => !isSame(askJs(outcome.item, { ...RIGHT, operators }), outcome.sql)).length;
+      process.stdout.write(`      caught by ${String(caught)} of ${String(tried.length)} expressions that have such a part\n`);
       expect(caught).to.be.greaterThan(0);
     });
   }
 
-  for (const [name, forms] of Object.entries(sqlMutants)) {
+  for (const [name, [forms, concerns]] of Object.entries(sqlMutants)) {
     it(`catch a wrong SQL back end: ${name}`, async () => {
-      const sample = outcomes.slice(0, 1600).map((outcome) => outcome.item);
-      const mutated = await askSql(
-        database.db,
-        sample.filter((item) => item.world === worlds[0]),
-        forms,
+      const answers = await askWorlds(
+        concerned(concerns).map((outcome) => outcome.item),
+        { ...RIGHT, forms },
       );
-      const caught = mutated.filter((outcome) => !isSame(fromJs(outcome.item, JS_OPERATORS), outcome.sql)).length;
-      process.stdout.write(`      caught by ${String(caught)} of ${String(mutated.length)} expressions\n`);
+      const caught = answers.filter((outcome) => !isSame(askJs(outcome.item, RIGHT), outcome.sql)).length;
+      process.stdout.write(`      caught by ${String(caught)} of ${String(answers.length)} expressions that have such a part\n`);
       expect(caught).to.be.greaterThan(0);
     });
   }
+
+  it('catch a wrong function of the table, each by itself, in either back end', async () => {
+    const callers = new Map<string, readonly Outcome[]>();
+    for (const outcome of outcomes)
+      for (const key of new Set(nodesOf(treeOf(outcome.item.typed)).flatMap((node) => (node.kind === 'call' ? [node.entry] : []))))
+        callers.set(key, [...(callers.get(key) ?? []), outcome]);
+    const inBoth = [...CORE_FUNCTIONS].filter(([, entry]) => entry.toSql !== undefined && entry.parameters.length > 0);
+    const missed: string[] = [];
+    let calls = 0;
+    for (const [key, entry] of inBoth) {
+      const users = [...(callers.get(key) ?? [])].sort((left, right) => left.item.text.length - right.item.text.length);
+      calls += users.length;
+      const inJs: Backends = { ...RIGHT, schema: (schema) => ({ ...schema, functions: new Map([...schema.functions, [key, wrongEvaluate(entry)]]) }) };
+      if (!users.some((outcome) => !isSame(askJs(outcome.item, inJs), outcome.sql))) missed.push(`${key} in JavaScript (${String(users.length)} users)`);
+      const inSql: Backends = { ...RIGHT, schema: (schema) => ({ ...schema, functions: new Map([...schema.functions, [key, wrongSql(entry)]]) }) };
+      let isCaught = false;
+      for (let from = 0; from < users.length && !isCaught; from += TRIES) {
+        const some = users.slice(from, from + TRIES).map((outcome) => outcome.item);
+        const answers = await askWorlds(some, inSql);
+        isCaught = answers.some((outcome) => !isSame(askJs(outcome.item, RIGHT), outcome.sql));
+      }
+      if (!isCaught) missed.push(`${key} in SQL (${String(users.length)} users)`);
+    }
+    process.stdout.write(
+      `      ${String(inBoth.length)} functions made wrong in turn in JavaScript and in SQL; they are called by ${String(calls)} expressions; ${String(missed.length)} not caught\n`,
+    );
+    expect(missed.join('\n')).to.equal('');
+    expect(inBoth.length).to.be.greaterThan(80);
+  });
 });

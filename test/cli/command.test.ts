@@ -136,6 +136,10 @@ describe('the credenza command', () => {
     expect((await credenza(['set', 'Network', id, 'name=Golden', '--dry-run'])).code).to.equal(0);
     expect(JSON.parse((await credenza(['get', 'Network', id, '--json'])).out)).to.include({ name: 'Gold', version: 1 });
     expect((await credenza(['set', 'Network', id, 'name==1+1'])).out).to.match(/version 2/);
+    expect(await credenza(['get', 'Network', id, '--recorded-at', '2001-01-01'])).to.include({ code: 1, out: '' });
+    expect((await credenza(['get', 'Network', id, '--as-of', '2999-01-01', '--fields', 'name'])).out).to.include('name: =1+1');
+    expect((await credenza(['list', 'Network', '--effective-on', 'today'])).said).to.match(/"effectiveOn" is a day/);
+    expect(await credenza(['succeed', 'Network', id, 'name=x', '--dry-run'])).to.include({ code: 1 });
     expect((await credenza(['export', 'Network', '--fields', 'code,name'])).out).to.equal("code,name\r\nGOLD,'=1+1\r\n");
     expect((await credenza(['export', 'Network', '--fields', 'code,name', '--format', 'ndjson'])).out).to.equal('{"code":"GOLD","name":"=1+1"}\n');
     expect((await credenza(['get', 'Network', 'nope'])).code).to.equal(1);

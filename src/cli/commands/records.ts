@@ -3,11 +3,13 @@ import { createReadStream, createWriteStream, existsSync, type WriteStream } fro
 import { basename, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
+import type { Knex } from 'knex';
 import { AppError } from '../../platform/errors.ts';
 import { readRights } from '../../platform/access/rights.ts';
 import { didYouMean } from '../../platform/expression/suggest.ts';
 import type { Model } from '../../platform/model/types.ts';
 import type { ReadQuery } from '../../platform/query/types.ts';
+import { succeedRecord } from '../../platform/record/succeed.ts';
 import type { App } from '../../main.ts';
 import { JSON_OPTION, UsageError, type Call, type Command, type Io } from '../command.ts';
 import { commandContext, withApp } from '../open-app.ts';
@@ -15,6 +17,7 @@ import { cellText, csvLine, printJson, printTable } from '../print.ts';
 
 const FILTER = { value: 'CEL', help: 'Only records that fit, as "status == \'active\'".' };
 const FIELDS = { value: 'a,b', help: 'Only these fields.' };
+const EFFECTIVE_ON = { value: 'DAY', help: 'Only facts in force on this day.' };
 
 export const RECORD_COMMANDS: readonly Command[] = [
   {
@@ -53,6 +56,7 @@ export const RECORD_COMMANDS: readonly Command[] = [
       sort: { value: '-a,b', help: 'Fields to sort by; a minus turns round.' },
       search: { value: 'TEXT', help: 'Words to look for.' },
       limit: { value: 'N', help: 'At most this many (default 50).' },
+      'effective-on': EFFECTIVE_ON,
       json: JSON_OPTION,
     },
     run: (call) => withApp(call, (app) => list(call, app)),
@@ -63,7 +67,14 @@ export const RECORD_COMMANDS: readonly Command[] = [
     usage: 'OBJECT ID',
     example: 'npx credenza get Provider 0190b6f0-0000-7000-8000-000000000001 --json',
     positionals: [2, 2],
-    options: { fields: FIELDS, json: JSON_OPTION },
+    options: {
+      fields: FIELDS,
+      expand: { value: 'a,b.c', help: 'Related records to show along.' },
+      'effective-on': EFFECTIVE_ON,
+      'recorded-at': { value: 'MOMENT', help: 'As it was known then: a day (its end), or an instant with its zone.' },
+      'as-of': { value: 'MOMENT', help: '--effective-on and --recorded-at at once.' },
+      json: JSON_OPTION,
+    },
     run: (call) => withApp(call, (app) => get(call, app)),
   },
   {
@@ -74,6 +85,15 @@ export const RECORD_COMMANDS: readonly Command[] = [
     positionals: [3, 100],
     options: { json: JSON_OPTION, 'dry-run': { help: 'Check the change and write nothing.' } },
     run: (call) => withApp(call, (app) => set(call, app)),
+  },
+  {
+    name: 'succeed',
+    summary: 'Ends an effective-dated record on the day before, and opens the one that follows it.',
+    usage: 'OBJECT ID FIELD=VALUE...',
+    example: 'npx credenza succeed Rate 0190b6f0-0000-7000-8000-000000000001 effectiveFrom=2027-07-01 amount=120',
+    positionals: [3, 100],
+    options: { json: JSON_OPTION, 'dry-run': { help: 'Check the change and write nothing.' } },
+    run: (call) => withApp(call, (app) => succeed(call, app)),
   },
 ];
 
@@ -163,7 +183,7 @@ async function exportRecords(call: Call, app: App): Promise<void> {
 async function list(call: Call, app: App): Promise<void> {
   const context = await commandContext(app, 'list');
   const object = objectName(context.model, call.positionals[0] ?? '');
-  const limit = call.option('limit');
+  const [limit, effectiveOn] = [call.option('limit'), call.option('effective-on')];
   if (limit !== null && !/^\d{1,3}$/.test(limit)) throw new UsageError('--limit is a number from 1 to 500.');
   const [filter, search, fields, sort] = [call.option('filter'), call.option('search'), split(call.option('fields')), split(call.option('sort'))];
   const query: ReadQuery = {
@@ -173,6 +193,7 @@ async function list(call: Call, app: App): Promise<void> {
     ...(fields === null ? {} : { fields }),
     ...(sort === null ? {} : { sort }),
     ...(limit === null ? {} : { limit: Number(limit) }),
+    ...(effectiveOn === null ? {} : { effectiveOn }),
   };
   const found = await app.reader.list(app.db, context, query);
   if (call.isSet('json')) {
@@ -202,8 +223,15 @@ async function list(call: Call, app: App): Promise<void> {
 async function get(call: Call, app: App): Promise<void> {
   const context = await commandContext(app, 'get');
   const [typed = '', id = ''] = call.positionals;
-  const fields = split(call.option('fields'));
-  const record = await app.reader.get(app.db, context, objectName(context.model, typed), id, fields === null ? {} : { fields });
+  const [fields, expand] = [split(call.option('fields')), split(call.option('expand'))];
+  const [effectiveOn, recordedAt, asOf] = [call.option('effective-on'), call.option('recorded-at'), call.option('as-of')];
+  const record = await app.reader.get(app.db, context, objectName(context.model, typed), id, {
+    ...(fields === null ? {} : { fields }),
+    ...(expand === null ? {} : { expand }),
+    ...(effectiveOn === null ? {} : { effectiveOn }),
+    ...(recordedAt === null ? {} : { recordedAt }),
+    ...(asOf === null ? {} : { asOf }),
+  });
   if (call.isSet('json')) printJson(call.io, record);
   else for (const [name, value] of Object.entries(record)) call.io.out(`${name}: ${cellText(value)}\n`);
 }
@@ -211,11 +239,36 @@ async function get(call: Call, app: App): Promise<void> {
 /** Ends the transaction of a dry run; nothing of it stays. */
 class DryRunDone extends Error {}
 
+/** Does the work in a transaction of which nothing stays. */
+async function tryOut(call: Call, app: App, work: (tx: Knex.Transaction) => Promise<unknown>): Promise<void> {
+  await app.db
+    .transaction(async (tx) => {
+      await work(tx);
+      throw new DryRunDone();
+    })
+    .catch((error: unknown) => {
+      if (!(error instanceof DryRunDone)) throw error;
+    });
+  call.io.say('The change is possible; nothing was written.');
+}
+
 async function set(call: Call, app: App): Promise<void> {
   const context = await commandContext(app, 'set');
   const [typed = '', id = '', ...pairs] = call.positionals;
   const object = objectName(context.model, typed);
-  const values = Object.fromEntries(
+  const values = valuesOf(pairs);
+  if (call.isSet('dry-run')) {
+    await tryOut(call, app, (tx) => app.engine.writeOne(tx, context, object, { kind: 'update', id, values }));
+    return;
+  }
+  const written = await app.engine.writeOne(app.db, context, object, { kind: 'update', id, values });
+  if (call.isSet('json')) printJson(call.io, written.record);
+  else call.io.out(`${object} ${id} is now version ${String(written.version)}.\n`);
+}
+
+/** `FIELD=VALUE` words as values; an empty value clears. */
+function valuesOf(pairs: readonly string[]): Readonly<Record<string, string | null>> {
+  return Object.fromEntries(
     pairs.map((pair) => {
       const at = pair.indexOf('=');
       if (at < 1) throw new UsageError(`Write FIELD=VALUE, not "${pair}".`);
@@ -223,19 +276,18 @@ async function set(call: Call, app: App): Promise<void> {
       return [pair.slice(0, at), text === '' ? null : text];
     }),
   );
+}
+
+async function succeed(call: Call, app: App): Promise<void> {
+  const context = await commandContext(app, 'succeed');
+  const [typed = '', id = '', ...pairs] = call.positionals;
+  const object = objectName(context.model, typed);
+  const item = { id, values: valuesOf(pairs) };
   if (call.isSet('dry-run')) {
-    await app.db
-      .transaction(async (tx) => {
-        await app.engine.writeOne(tx, context, object, { kind: 'update', id, values });
-        throw new DryRunDone();
-      })
-      .catch((error: unknown) => {
-        if (!(error instanceof DryRunDone)) throw error;
-      });
-    call.io.say('The change is possible; nothing was written.');
+    await tryOut(call, app, (tx) => succeedRecord(app.engine, tx, context, object, item));
     return;
   }
-  const written = await app.engine.writeOne(app.db, context, object, { kind: 'update', id, values });
-  if (call.isSet('json')) printJson(call.io, written.record);
-  else call.io.out(`${object} ${id} is now version ${String(written.version)}.\n`);
+  const made = await succeedRecord(app.engine, app.db, context, object, item);
+  if (call.isSet('json')) printJson(call.io, { record: made.record, closed: made.closed });
+  else call.io.out(`${object} ${made.id} follows ${id}, which is now version ${String(made.closed.version)}.\n`);
 }

@@ -42,6 +42,8 @@ export interface ObjectDescription {
       readonly accepts: readonly string[];
     }[];
   } | null;
+  /** For facts in force from one day through another: the fields of these days, and those that say what a fact is about. */
+  readonly effective: { readonly from: string; readonly through: string; readonly key: readonly string[] } | null;
   readonly views: readonly ViewDescription[];
   /** Sections of all records; GET /records/{object}/{id}/layout says which hold for one. */
   readonly layout: LayoutDescription;
@@ -68,6 +70,12 @@ function describeField(rights: Rights, field: FieldModel): FieldDescription {
         : field.values.values.map((value) => ({ value: value.code, label: value.label, active: value.active !== false, color: value.color ?? null })),
     refersTo: field.ref === null ? null : field.ref.to,
   };
+}
+
+function describeEffective({ object: { effective }, readable }: Rights): ObjectDescription['effective'] {
+  if (effective === null || !readable.has(effective.from.name) || !readable.has(effective.through.name)) return null;
+  const key = effective.key.map((field) => field.name).filter((name) => readable.has(name));
+  return { from: effective.from.name, through: effective.through.name, key };
 }
 
 /** One object as this caller may see it: fields, path, views, layout and what they may do. @throws AppError not_found */
@@ -97,6 +105,7 @@ export function describeObject(context: CallContext, name: string): ObjectDescri
               .filter((transition) => rights.transitions.has(transition.name))
               .map(({ name: transition, label, from, to, required, accepts }) => ({ name: transition, label, from, to, required, accepts })),
           },
+    effective: describeEffective(rights),
     views: describeViews(context, rights),
     layout: describeLayout(context, rights),
     forms: [...context.model.forms.values()]

@@ -3,9 +3,11 @@ import type { Reader } from '../../platform/query/reader.ts';
 import { MOST_SOURCES, mergeRecords } from '../../platform/record/merge.ts';
 import { restoreRecord } from '../../platform/record/restore.ts';
 import type { RecordEngine } from '../../platform/record/types.ts';
+import { succeedRecord } from '../../platform/record/succeed.ts';
 import { undoChange } from '../../platform/record/undo.ts';
 import { bodySchema, readBody } from '../body.ts';
 import { handle, ifMatch, param, type Answer, type Call, type CallDeps } from '../call.ts';
+import { valuesOf } from './read-query.ts';
 
 export interface LifecycleRouteDeps extends CallDeps {
   readonly reader: Reader;
@@ -50,7 +52,7 @@ export const LIFECYCLE_BODIES = {
   }),
 };
 
-/** Out of the trash with relations, merging and parting, undoing the last change. */
+/** Out of the trash with relations, merging and parting, undoing the last change, one fact after another. */
 export function lifecycleRoutes(deps: LifecycleRouteDeps): Router {
   const router = Router({ caseSensitive: true });
   router.post(
@@ -64,6 +66,10 @@ export function lifecycleRoutes(deps: LifecycleRouteDeps): Router {
   router.post(
     '/:object/:id/undo',
     handle(deps, (call) => undo(deps, call)),
+  );
+  router.post(
+    '/:object/:id/succeed',
+    handle(deps, (call) => succeed(deps, call)),
   );
   return router;
 }
@@ -94,4 +100,11 @@ async function undo(deps: LifecycleRouteDeps, { request, db, context }: Call): P
   const mergeId = readBody(request, LIFECYCLE_BODIES.undo)?.merge ?? null;
   const undone = await undoChange(deps, db, context, param(request, 'object'), { id: param(request, 'id'), version, merge: mergeId });
   return { body: { data: undone.record, meta: { undid: undone.undid, version: undone.version, kept: undone.kept } }, version: undone.version };
+}
+
+async function succeed({ engine }: LifecycleRouteDeps, { request, db, context }: Call): Promise<Answer> {
+  const [object, version] = [param(request, 'object'), ifMatch(request)];
+  const made = await succeedRecord(engine, db, context, object, { id: param(request, 'id'), version, values: valuesOf(request.body) });
+  const body = { data: made.record ?? { id: made.id, version: made.version }, meta: { closed: made.closed } };
+  return { status: 201, body, version: made.version, location: `/api/v1/records/${object}/${made.id}` };
 }

@@ -1,11 +1,15 @@
 import type { Request } from 'express';
 import { AppError } from '../../platform/errors.ts';
 import { invalidQuery } from '../../platform/query/invalid-query.ts';
+import type { GetOptions } from '../../platform/query/list.ts';
 import type { AggregateQuery, ReadQuery } from '../../platform/query/types.ts';
 import { bodySchema } from '../body.ts';
 
 const COUNTS = ['none', 'capped', 'estimate', 'exact'] as const;
-const TIME_TRAVEL = ['asOf', 'effectiveOn', 'recordedAt'];
+/** Looked at by the reader, which says what is wrong with it. */
+const DAY = { type: 'string', pattern: '^\\d{4}-\\d{2}-\\d{2}$' };
+/** History is replayed for one record and its related lists, never for a whole list. */
+const OF_ONE = ['asOf', 'recordedAt'];
 const names = { type: 'array', items: { type: 'string' }, maxItems: 200 };
 
 /** The body of POST .../query: the parameters of the list as JSON. */
@@ -23,6 +27,7 @@ export const QUERY_BODY = bodySchema<Omit<ReadQuery, 'object'>>({
     cursor: { type: 'string' },
     count: { enum: [...COUNTS] },
     trash: { type: 'boolean' },
+    effectiveOn: DAY,
   },
 });
 
@@ -52,6 +57,7 @@ export const AGGREGATE_BODY = bodySchema<Omit<AggregateQuery, 'object'>>({
       },
     },
     limit: { type: 'integer' },
+    effectiveOn: DAY,
   },
 });
 
@@ -83,8 +89,9 @@ export function listOf(text: string | undefined): readonly string[] | undefined 
 /** The list query of an address; what is not a parameter of ours is a field that must equal the value. */
 export function listQuery(request: Request, object: string): ReadQuery {
   const given = new Map(parametersOf(request));
-  for (const name of TIME_TRAVEL) {
-    if (given.has(name)) throw invalidQuery(name, `Reading by "${name}" is not available.`);
+  for (const name of OF_ONE) {
+    if (given.has(name))
+      throw invalidQuery(name, `"${name}" asks for one record and its related lists, not for a whole list.`, 'Read one record with it, or use "effectiveOn".');
   }
   const take = (name: string): string | undefined => {
     const value = given.get(name);
@@ -101,10 +108,23 @@ export function listQuery(request: Request, object: string): ReadQuery {
     cursor: take('cursor'),
     count: countOf(take('count')),
     trash: flag('trash', take('trash')),
+    effectiveOn: take('effectiveOn'),
     equals: undefined as Readonly<Record<string, string>> | undefined,
   };
   if (given.size > 0) query.equals = Object.fromEntries(given);
   return { object, ...present(query) };
+}
+
+/** How one record is read: its fields, what is expanded, and the day or moment that is asked for. */
+export function getOptions(request: Request): GetOptions {
+  const found = onlyParameters(request, ['fields', 'expand', 'effectiveOn', 'recordedAt', 'asOf']);
+  return present({
+    fields: listOf(found.get('fields')),
+    expand: listOf(found.get('expand')),
+    effectiveOn: found.get('effectiveOn'),
+    recordedAt: found.get('recordedAt'),
+    asOf: found.get('asOf'),
+  });
 }
 
 /** A parameter that is a whole number. @throws AppError invalid_query */

@@ -6,7 +6,7 @@ import { readBody } from '../body.ts';
 import { handle, ifMatch, param, type Answer, type Call, type CallDeps } from '../call.ts';
 import { sectionsFor } from './layout.ts';
 import { lifecycleRoutes } from './lifecycle.ts';
-import { AGGREGATE_BODY, listOf, listQuery, onlyParameters, present, QUERY_BODY, valuesOf } from './read-query.ts';
+import { AGGREGATE_BODY, getOptions, listQuery, QUERY_BODY, valuesOf } from './read-query.ts';
 
 export interface RecordRouteDeps extends CallDeps {
   readonly reader: Reader;
@@ -45,14 +45,11 @@ export function recordRoutes(deps: RecordRouteDeps): Router {
   router.get(
     '/:object/:id',
     on(async (call) => {
-      const found = onlyParameters(call.request, ['fields', 'expand']);
-      const record = await reader.get(
-        call.db,
-        call.context,
-        ...target(call),
-        present({ fields: listOf(found.get('fields')), expand: listOf(found.get('expand')) }),
-      );
-      return { body: { data: record }, version: record.version };
+      const options = getOptions(call.request);
+      const record = await reader.get(call.db, call.context, ...target(call), options);
+      // What a record was is nothing that If-Match could be sent with.
+      const isPast = options.recordedAt !== undefined || options.asOf !== undefined;
+      return { body: { data: record }, ...(isPast ? {} : { version: record.version }) };
     }),
   );
   router.patch(

@@ -29,6 +29,8 @@ import {
   type Json,
 } from './parts.ts';
 
+const DAY = { type: 'string', format: 'date' } as const;
+
 const LIST_PARAMETERS: readonly Json[] = [
   inQuery('filter', "A condition in CEL, such as status == 'active'."),
   inQuery('fields', 'Names of fields, separated by commas; displayName asks for the computed name.'),
@@ -39,6 +41,16 @@ const LIST_PARAMETERS: readonly Json[] = [
   inQuery('cursor', 'Where the page before ended.'),
   inQuery('count', 'How to count.', { type: 'string', enum: ['none', 'capped', 'estimate', 'exact'], default: 'none' }),
   inQuery('trash', 'Deleted records instead.', FLAG),
+  inQuery('effectiveOn', 'Only facts in force on this day.', DAY),
+];
+
+const READ_ONE: readonly Json[] = [
+  RECORD_ID,
+  inQuery('fields', 'Names of fields, separated by commas.'),
+  inQuery('expand', 'Relations to read along, separated by commas.'),
+  inQuery('effectiveOn', 'Only facts in force on this day.', DAY),
+  inQuery('recordedAt', 'What was known at this moment (a day means its end), made from history.', TEXT),
+  inQuery('asOf', 'effectiveOn and recordedAt at once.', TEXT),
 ];
 
 type Path = readonly [string, Json];
@@ -113,7 +125,6 @@ export function recordPaths(rights: Rights): Json {
     (field) => rights.readable.has(field.name) && field.column !== null && field.name !== 'id' && field.name !== 'version',
   );
   const parameters = [...LIST_PARAMETERS, ...equals.map((field) => inQuery(field.name, `Only where ${field.label} is this.`))];
-  const readOne = [RECORD_ID, inQuery('fields', 'Names of fields, separated by commas.'), inQuery('expand', 'Relations to read along.')];
   const versioned = [RECORD_ID, IF_MATCH];
   return {
     [base]: {
@@ -142,7 +153,7 @@ export function recordPaths(rights: Rights): Json {
       answer: common('Figures'),
     }),
     [`${base}/{id}`]: {
-      ...get({ id: `get${tag}`, summary: `One ${label}`, tag, parameters: readOne, answer: one, headers: ['ETag'] }),
+      ...get({ id: `get${tag}`, summary: `One ${label}`, tag, parameters: READ_ONE, answer: one, headers: ['ETag'] }),
       ...(rights.canUpdate
         ? patch({ id: `change${tag}`, summary: `Change a ${label}; null clears`, tag, parameters: versioned, body: values, answer: one, headers: ['ETag'] })
         : {}),
@@ -206,6 +217,21 @@ function writePaths(rights: Rights, base: string): Json {
             bodyOptional: true,
             answer: shape({ data: ref(tag), meta: common('Restored') }),
             headers: ['ETag'],
+          }),
+        }
+      : {}),
+    ...(rights.object.effective !== null && rights.canUpdate && rights.canCreate
+      ? {
+          [`${base}/{id}/succeed`]: post({
+            id: `succeed${tag}`,
+            summary: `End a ${label} on the day before, and open the one that follows it`,
+            tag,
+            parameters,
+            body: common(`${tag}Values`),
+            status: 201,
+            answer: shape({ data: ref(tag), meta: common('Succeeded') }),
+            headers: ['ETag', 'Location'],
+            errors: ['conflict_unique', 'validation_failed'],
           }),
         }
       : {}),

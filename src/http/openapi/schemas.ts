@@ -89,6 +89,7 @@ const describing = {
     fields: listOf(FIELD),
     related: listOf(shape({ name: TEXT, object: TEXT, via: TEXT })),
     path: orNull(PATH),
+    effective: orNull(shape({ from: TEXT, through: TEXT, key: listOf(TEXT) })),
     views: listOf(shape({ name: TEXT, label: TEXT, filter: orNull(TEXT), columns: listOf(TEXT), sort: orNull(TEXT) })),
     layout: shape({
       highlights: listOf(TEXT),
@@ -152,6 +153,7 @@ const reading = {
     version: WHOLE,
     kept: { ...listOf(shape({ object: TEXT, id: UUID, field: orNull(TEXT), reason: TEXT })), description: 'What somebody changed since, and stays.' },
   }),
+  Succeeded: shape({ closed: shape({ id: UUID, version: WHOLE }) }),
   StoredFile: shape({ id: UUID, name: TEXT, mediaType: TEXT, size: WHOLE, sha256: TEXT }),
 };
 

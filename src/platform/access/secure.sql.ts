@@ -71,6 +71,20 @@ function anyRule(ctx: CallContext, rules: readonly RowRule[], alias: string): Sq
   return sql`(${joinSql(conditions, ' or ')})`;
 }
 
+/**
+ * Condition on the rows of an effective-dated object that were in force on the day that is asked for; null = every row.
+ * A row whose days the caller may not read is in force on none, so that asking day by day tells nothing of them.
+ */
+export function inForceSql(ctx: CallContext, rights: Rights, alias: string): Sql | null {
+  const { effective } = rights.object;
+  if (ctx.effectiveOn === undefined || effective === null) return null;
+  const [from, through] = [ident(alias, effective.from.column ?? ''), ident(alias, effective.through.column ?? '')];
+  const day = sql`${ctx.effectiveOn}::date`;
+  const inForce = sql`(${from} <= ${day} and (${through} is null or ${through} >= ${day}))`;
+  const mayKnow = fieldsPredicate(ctx, rights, [effective.from.name, effective.through.name], alias);
+  return mayKnow === null ? inForce : sql`(${mayKnow} and ${inForce})`;
+}
+
 /** What stands after FROM when an object's rows are read. */
 export function objectTable(ctx: CallContext, object: ObjectModel): Sql {
   return readTable(ctx.model.schema, object);
@@ -92,7 +106,7 @@ export function formulaColumn(field: string): string {
  */
 export function secureSchema(ctx: CallContext): ExprSchema {
   const base = ctx.model.expressions;
-  if (mayDoEverything(ctx)) return base;
+  if (mayDoEverything(ctx)) return ctx.effectiveOn === undefined ? base : inputSchema(ctx);
   return {
     object: (name) => secureObject(ctx, name),
     table: (name) => secureRelation(ctx, name, 'any'),
@@ -145,12 +159,14 @@ function secureField(ctx: CallContext, rights: Rights, field: ExprField): ExprFi
 export function secureRelation(ctx: CallContext, object: string, rowsOf: 'live' | 'trash' | 'any'): Sql {
   const rights = rightsFor(ctx, object);
   const predicate = rowPredicate(ctx, object, 'read', INNER);
+  const inForce = inForceSql(ctx, rights, INNER);
   const table = objectTable(ctx, rights.object);
-  if (predicate === null && !isMasked(rights)) return table;
+  if (predicate === null && inForce === null && !isMasked(rights)) return table;
   const columns = isMasked(rights) ? maskedColumns(ctx, rights) : sql`${ident(INNER)}.*`;
   const conditions = [
     ...(rowsOf === 'any' ? [] : [sql`${ident(INNER, 'deleted_at')} ${keyword(rowsOf === 'trash' ? 'is not null' : 'is null')}`]),
     ...(predicate === null ? [] : [predicate]),
+    ...(inForce === null ? [] : [inForce]),
   ];
   return sql`(select ${columns} from ${table} as ${ident(INNER)}${conditions.length === 0 ? keyword('') : sql` where ${joinSql(conditions, ' and ')}`})`;
 }

@@ -37,5 +37,7 @@ export interface CallContext {
   readonly reason?: string;
   /** Duplicate rules are not asked: for merging and parting, which are about duplicates. */
   readonly allowDuplicates?: boolean;
+  /** A read of the facts in force on this day; records of effective-dated objects that were not in force are not seen. */
+  readonly effectiveOn?: PlainDate;
   readonly newId: () => string;
 }

@@ -1,3 +1,4 @@
+import type { EffectiveAnnotation, RollupAnnotation } from './annotations.ts';
 import type { MatchingFile } from './matching-types.ts';
 import type { DurationText, Expression, Json } from './scalars.ts';
 import type { FormFile, LayoutFile, ViewFile } from './screen-types.ts';
@@ -14,23 +15,6 @@ export interface ReferenceAnnotation {
   /** Name of the to-many path on the other side. */
   readonly as?: string;
   readonly onDelete?: 'restrict' | 'clear' | 'cascade';
-}
-
-/** A value that the engine keeps up to date from the records of a to-many path. */
-export interface RollupAnnotation {
-  /** Name of the to-many path. */
-  readonly relation: string;
-  readonly op: 'count' | 'sum' | 'min' | 'max' | 'avg' | 'last';
-  /** Of one related record: a field, or an expression of its own stored fields; none for `count`. */
-  readonly value?: Expression;
-  /** Which related records count; of their own stored fields. */
-  readonly filter?: Expression;
-  /** For `last`: the field of the related records that says which is the last; their creation by default. */
-  readonly orderBy?: string;
-  /** Written as deltas that a worker folds, for parents that many write at once. */
-  readonly hot?: boolean;
-  /** Shown to all who may read the record, whether or not they may read the related records. */
-  readonly declassified?: boolean;
 }
 
 export interface FieldSchema {
@@ -102,6 +86,7 @@ export interface ObjectFile {
   readonly required?: readonly string[];
   readonly 'x-unique'?: readonly (readonly string[])[];
   readonly 'x-checks'?: readonly CheckAnnotation[];
+  readonly 'x-effective'?: EffectiveAnnotation;
 }
 
 export interface ValueSetFile {

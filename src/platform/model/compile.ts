@@ -10,6 +10,7 @@ import { suggestion } from '../metadata/suggest.ts';
 import type { CalendarFile, MetadataSet, ObjectFile, PathFile } from '../metadata/types.ts';
 import { CALLER_VARIABLES, type CheckAt } from './check-at.ts';
 import { checkField } from './check-field.ts';
+import { compileEffective } from './effective.ts';
 import { isAssignable, makeExprSchema, typeWords, valueType } from './expr-schema.ts';
 import { fieldPointer, ownFields, userFields, systemFields, USER_OBJECT, wordsOf } from './fields.ts';
 import { deepFreeze } from './freeze.ts';
@@ -325,6 +326,14 @@ function finishObject(
     return expression === null ? [] : [{ ...check, expression }];
   });
   (file?.required ?? []).forEach((field, index) => known(field, `/required/${String(index)}`));
+  const dated = compileEffective({
+    object: name,
+    file,
+    fields,
+    checkAt,
+    errors,
+    pointer: (rest) => metadataPointer('objects', name, `/x-effective${rest}`),
+  });
   const unique = (file?.['x-unique'] ?? []).filter((list, row) => list.every((field, index) => known(field, `/x-unique/${String(row)}/${String(index)}`)));
   const search = (file?.['x-object'].search ?? []).filter((field, index) => known(field, `/x-object/search/${String(index)}`));
   const searched = [...fields.values()].filter((field) => field.searchable && !search.includes(field.name)).map((field) => field.name);
@@ -344,8 +353,9 @@ function finishObject(
     fields,
     toMany: draft.toMany,
     nameParts: parts.filter((part) => 'text' in part || fields.has(part.field)),
-    checks,
+    checks: [...checks, ...dated.checks],
     unique,
+    effective: dated.effective,
     path,
     search: [...search, ...searched],
     validate,

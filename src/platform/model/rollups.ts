@@ -2,7 +2,7 @@ import type { ErrorDetail } from '../errors.ts';
 import { treeOf } from '../expression/tree.ts';
 import type { ReadPath, TypedExpression } from '../expression/types.ts';
 import { suggestion } from '../metadata/suggest.ts';
-import type { RollupAnnotation } from '../metadata/types.ts';
+import type { RollupAnnotation } from '../metadata/annotations.ts';
 import { ident } from '../sql.ts';
 import type { CheckAt } from './check-at.ts';
 import { isAssignable, typeWords, valueType, type SchemaObject } from './expr-schema.ts';

@@ -2,8 +2,8 @@ import type { CalendarLookup, ExprSchema, FunctionTable, TypedExpression } from 
 import type { Sql } from '../sql.ts';
 import type { MatchingFile } from '../metadata/matching-types.ts';
 import type { FormFile, LayoutFile, ViewFile } from '../metadata/screen-types.ts';
+import type { RollupAnnotation } from '../metadata/annotations.ts';
 import type {
-  RollupAnnotation,
   CheckAnnotation,
   ImportMapFile,
   MailboxFile,
@@ -127,6 +127,15 @@ export interface PathModel {
   readonly transitions: ReadonlyMap<string, TransitionModel>;
 }
 
+/** How the records of an object are facts in force from one day through another, both days included. */
+export interface EffectiveModel {
+  readonly from: FieldModel;
+  /** Empty while there is no end. */
+  readonly through: FieldModel;
+  /** What a fact is about: facts of the same key never overlap. Empty parts are equal too. */
+  readonly key: readonly FieldModel[];
+}
+
 export interface ObjectModel {
   readonly id: string;
   readonly name: string;
@@ -145,6 +154,7 @@ export interface ObjectModel {
   readonly nameParts: readonly ({ readonly text: string } | { readonly field: string })[];
   readonly checks: readonly CheckModel[];
   readonly unique: readonly (readonly string[])[];
+  readonly effective: EffectiveModel | null;
   readonly path: PathModel | null;
   readonly search: readonly string[];
   /**

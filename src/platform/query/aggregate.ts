@@ -4,6 +4,7 @@ import { divideSql } from '../expression/functions/number.sql.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel } from '../model/types.ts';
 import { EMPTY, ident, joinSql, keyword, ready, rowArrays, sql, type ReadyStatement, type Sql } from '../sql.ts';
+import { onDay } from './effective.ts';
 import { planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
 import { fillSlots, SLOT } from './page.ts';
@@ -45,7 +46,8 @@ const plans = makePlanCache<AggregatePlan>();
  * Counts and sums over the records that the caller may read.
  * @throws AppError not_found for an object, invalid_query for any part of the query that cannot be understood
  */
-export async function aggregateRecords(db: Knex, ctx: CallContext, query: AggregateQuery): Promise<AggregateResult> {
+export async function aggregateRecords(db: Knex, call: CallContext, query: AggregateQuery): Promise<AggregateResult> {
+  const ctx = onDay(call, query.object, query.effectiveOn);
   const { object, filter, search, groupBy, measures } = query;
   const limit = planLimit(query.limit);
   const { columns, statement, values } = plans(ctx, JSON.stringify([object, filter, search, groupBy, measures]), (planning) => planAggregate(planning, query));

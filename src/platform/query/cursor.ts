@@ -14,6 +14,7 @@ export function listHash(source: Source, query: ReadQuery, keys: readonly SortKe
     Object.entries(query.equals ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
     query.search ?? '',
     query.trash === true,
+    ...(query.effectiveOn === undefined ? [] : [query.effectiveOn]),
   ];
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 16);
 }

@@ -9,6 +9,7 @@ import type { FieldModel } from '../model/types.ts';
 import { ident, ready, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { countRows } from './count.ts';
 import { decodeCursor, encodeCursor, listHash } from './cursor.ts';
+import { onDay, timesOf, type TimeQuery } from './effective.ts';
 import { addExpanded, addNames, fieldsToRead, planExpand, type Expansion } from './expand.ts';
 import { planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
@@ -26,6 +27,7 @@ import {
   type PagePlan,
 } from './page.ts';
 import { makePlanCache } from './plan-cache.ts';
+import { readRecorded } from './recorded.ts';
 import { planSort, type SortKey } from './sort.ts';
 import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
 import type { ListResult, ReadQuery, RecordData } from './types.ts';
@@ -60,7 +62,8 @@ const openListed = (ctx: CallContext, query: ReadQuery): Source => openSource(ct
  * One page of records that the caller may read.
  * @throws AppError not_found for an object, invalid_query for any part of the query that cannot be understood
  */
-export async function listRecords(db: Knex, ctx: CallContext, query: ReadQuery): Promise<ListResult> {
+export async function listRecords(db: Knex, call: CallContext, query: ReadQuery): Promise<ListResult> {
+  const ctx = onDay(call, query.object, query.effectiveOn);
   const { object, filter, equals, fields, sort, search, expand, trash } = query;
   const key = JSON.stringify([object, filter, equals, fields, sort, search, expand, trash]);
   const plan = listPlans(ctx, key, (planning) => planList(planning, query));
@@ -104,7 +107,7 @@ function planLimit(limit: number | undefined): number {
   return limit;
 }
 
-export interface GetOptions {
+export interface GetOptions extends TimeQuery {
   readonly fields?: readonly string[] | undefined;
   readonly expand?: readonly string[] | undefined;
 }
@@ -134,7 +137,10 @@ function planGet(ctx: CallContext, objectName: string, options: GetOptions): Get
  * One record, in one statement.
  * @throws AppError not_found when there is none or the caller may not see it
  */
-export async function getRecord(db: Knex, ctx: CallContext, objectName: string, id: string, options: GetOptions = {}): Promise<RecordData> {
+export async function getRecord(db: Knex, call: CallContext, objectName: string, id: string, options: GetOptions = {}): Promise<RecordData> {
+  const { effectiveOn, recordedAt } = timesOf(call, objectName, options);
+  if (recordedAt !== null) return readRecorded(db, call, objectName, id, { ...options, effectiveOn, recordedAt });
+  const ctx = effectiveOn === null ? call : { ...call, effectiveOn };
   const key = JSON.stringify([objectName, options.fields, options.expand]);
   const plan = getPlans(ctx, key, (planning) => planGet(planning, objectName, options));
   if (!isUuid(id)) throw unknownRecord(objectName, id);

@@ -6,7 +6,7 @@ const MOST_PLANS = 500;
 
 /**
  * Keeps what was planned for a read, so that the next one like it goes straight to the database. A plan is kept under
- * the Model and the caller's permission sets, and only when making it looked at nothing else of the call: one that
+ * the Model, the caller's permission sets and the day that is asked for, and only when making it looked at nothing else of the call: one that
  * binds the clock or the caller's id (through a row rule, a formula or a filter) is made anew each time.
  */
 export function makePlanCache<T extends object>(): (ctx: CallContext, key: string, make: (planning: CallContext) => T) => T {
@@ -14,7 +14,7 @@ export function makePlanCache<T extends object>(): (ctx: CallContext, key: strin
   return (ctx, key, make) => {
     const known = models.get(ctx.model) ?? new Map<string, T>();
     models.set(ctx.model, known);
-    const full = `${principalKey(ctx.principal)}|${key}`;
+    const full = `${principalKey(ctx.principal)}|${ctx.effectiveOn ?? ''}|${key}`;
     const found = known.get(full);
     if (found !== undefined) return found;
     const { planning, isCallBound } = watch(ctx);

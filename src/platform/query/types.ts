@@ -17,6 +17,8 @@ export interface ReadQuery {
   readonly count?: 'none' | 'capped' | 'estimate' | 'exact';
   /** Look at the trash instead of live records (needs delete permission). */
   readonly trash?: boolean;
+  /** Only facts in force on this day, in the list, in what is expanded and in what filters and formulas look at. */
+  readonly effectiveOn?: string;
 }
 
 export type RecordData = Readonly<Record<string, unknown>> & { readonly id: string; readonly version: number };
@@ -44,6 +46,8 @@ export interface AggregateQuery {
     readonly since?: string;
   }[];
   readonly limit?: number;
+  /** Only facts in force on this day. */
+  readonly effectiveOn?: string;
 }
 
 export interface SearchHit {

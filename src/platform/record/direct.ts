@@ -3,6 +3,7 @@ import type { CallContext } from '../access/types.ts';
 import { pending, type Batch } from './batch.ts';
 import { writeDirect } from './direct.sql.ts';
 import { isUnmatched } from './duplicates.ts';
+import { mayMove } from './moves.ts';
 import type { ObjectPlan } from './object-plan.ts';
 import type { Machinery } from './pipeline.ts';
 import { makeBatch, preparedBatch } from './pipeline.ts';
@@ -21,6 +22,7 @@ export function isDirect(machinery: Machinery, plan: ObjectPlan, item: WriteItem
   if (machinery.hooks.some((hook) => hook.object === '*' || hook.object === plan.object.name)) return false;
   if (item.kind === 'create' && (plan.sequences.length > 0 || plan.defaults.some(({ field }) => field.ref !== null))) return false;
   if (!isUnmatched(plan, item)) return false;
+  if (item.kind === 'update' && mayMove(plan, item.values)) return false;
   return plan.references.every((field) => (item.values[field.name] ?? null) === null);
 }
 

@@ -1,6 +1,6 @@
 import { SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
-import type { FieldModel, ObjectModel } from '../model/types.ts';
+import type { EffectiveModel, FieldModel, ObjectModel } from '../model/types.ts';
 
 interface DriverDetail {
   readonly detail: string;
@@ -42,6 +42,19 @@ export function uniqueConflict(object: ObjectModel, fields: readonly FieldModel[
   return new AppError('conflict_unique', message, { errors, ...(cause === undefined ? {} : { cause }) });
 }
 
+/** 409 for a fact that would be in force on days of another one with the same key; says nothing of that one. */
+function overlapConflict(object: ObjectModel, { from, through, key }: EffectiveModel, cause: unknown): AppError {
+  const same = key.map((field) => field.label).join(' and ');
+  const message = `Another ${object.label} with the same ${same} is in force on some of these days.`;
+  const errors = [from, through].map((field) => ({
+    pointer: `/${field.name}`,
+    code: 'overlap',
+    detail: message,
+    fix: 'End the other one first, or choose days on which none is in force.',
+  }));
+  return new AppError('conflict_unique', message, { errors, cause });
+}
+
 /**
  * PostgreSQL's refusal of a write, in the product's words. Serialisation failures and deadlocks pass through untouched,
  * for `inTransaction` tries them again; what is not known here passes through too.
@@ -50,8 +63,9 @@ export function translateWriteError(object: ObjectModel, error: unknown): unknow
   const state = sqlState(error);
   const { detail, constraint } = driverDetail(error);
   switch (state) {
-    case SQLSTATE.uniqueViolation:
     case SQLSTATE.exclusionViolation:
+      return object.effective === null ? uniqueConflict(object, keyFields(object, detail), error) : overlapConflict(object, object.effective, error);
+    case SQLSTATE.uniqueViolation:
       return uniqueConflict(object, keyFields(object, detail), error);
     case SQLSTATE.foreignKeyViolation: {
       const fields = keyFields(object, detail);

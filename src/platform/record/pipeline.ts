@@ -13,6 +13,7 @@ import { alive, fail, pending, settleFindings, txOf, type Batch, type Entry } fr
 import { physicalColumns, physicalRow, rowOf } from './images.ts';
 import { readIncoming } from './incoming.ts';
 import { fieldsChangedSince, lockRecords, readRecords } from './load.sql.ts';
+import { keepMoves } from './moves.ts';
 import { planOf } from './object-plan.ts';
 import { uniqueConflict } from './pg-errors.ts';
 import { applyDefaults, applyTransition, beginChange, beginCreate, beginTransition, checkGuards, compareImages, validateEntry } from './prepare.ts';
@@ -264,6 +265,7 @@ export async function writeBatch(machinery: Machinery, batch: Batch): Promise<vo
   await keepMatches(batch);
   machinery.faults('record.after_history');
   if (rollups !== null) await writeRollups(batch, rollups);
+  await keepMoves(batch, entries);
   await followChildren(machinery.write, batch, followUps);
   const hooks = machinery.hooks.filter((hook) => hook.object === '*' || hook.object === plan.object.name);
   const changes = hooks.length === 0 ? [] : entries.map((entry) => changeOf(batch, entry));

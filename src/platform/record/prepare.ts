@@ -22,6 +22,7 @@ export function beginCreate(batch: Batch, entry: Entry): void {
   if (plan.object.fields.has('ownerId') && context.principal.kind === 'user') image['ownerId'] = context.principal.userId;
   const { path } = plan.object;
   if (path !== null) image[path.field] = path.initial;
+  if (entry.item.kind === 'create') Object.assign(image, entry.item.carries);
   for (const [name, value] of entry.sent) image[name] = value;
   entry.after = image;
 }
@@ -40,7 +41,8 @@ export function beginChange(batch: Batch, entry: Entry): void {
 /** Fills what the caller left out of a new record; what was sent as null stays empty. */
 export function applyDefaults(batch: Batch, entry: Entry, context: EvalContext): void {
   for (const { field, evaluate } of batch.plan.defaults) {
-    if (entry.sent.has(field.name) || hasFinding(entry, field.name)) continue;
+    const isGiven = entry.sent.has(field.name) || (entry.item.kind === 'create' && entry.item.carries?.[field.name] !== undefined);
+    if (isGiven || hasFinding(entry, field.name)) continue;
     entry.after[field.name] = parseValue(field, toInput(field, evaluate(rowOf(batch.plan.object, entry.after), context)));
   }
 }

@@ -5,7 +5,13 @@ import type { RecordData } from '../query/types.ts';
 
 /** One write. A batch holds writes of one object; a single record is a batch of one. */
 export type WriteItem =
-  | { readonly kind: 'create'; readonly values: Readonly<Record<string, unknown>>; readonly id?: string }
+  | {
+      readonly kind: 'create';
+      readonly values: Readonly<Record<string, unknown>>;
+      readonly id?: string;
+      /** Values taken over from another record by the engine itself, beneath those that the caller sends. */
+      readonly carries?: Readonly<Record<string, unknown>>;
+    }
   | {
       readonly kind: 'update';
       readonly id: string;

@@ -27,7 +27,25 @@ export async function readCatalogue(db: Knex, objectTables: Iterable<string>): P
     constraints: await readConstraints(db, schema),
     triggers: await readTriggers(db, schema),
     filled: await filledTables(db, named),
+    extensions: await readExtensions(db),
   };
+}
+
+const EXTENSIONS = ['btree_gist'] as const;
+
+/** Extensions that objects may need, with what stands in the way of using each. */
+async function readExtensions(db: Knex): Promise<ReadonlyMap<string, string | null>> {
+  const found = await rows(
+    db,
+    sql`select w.name, a.name is not null as is_available, e.oid is not null as is_installed, pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create') as may_create
+        from unnest(${[...EXTENSIONS]}::text[]) as w(name) left join pg_catalog.pg_available_extensions a on a.name = w.name left join pg_catalog.pg_extension e on e.extname = w.name`,
+  );
+  return new Map(
+    found.map((row) => {
+      const isMissing = row['is_available'] !== true ? 'the server does not have it' : row['may_create'] === true ? null : 'this account may not create it';
+      return [text(row['name']), row['is_installed'] === true ? null : isMissing];
+    }),
+  );
 }
 
 async function readIndexes(db: Knex, schema: string): Promise<ReadonlyMap<string, LiveIndex>> {

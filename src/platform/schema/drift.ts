@@ -70,6 +70,7 @@ function tableDrift(spec: TableSpec, live: Catalogue, remembered: Remembered): r
   const constraints = [
     ...spec.foreignKeys.map((key) => ({ name: key.name, what: `reference ${key.fieldName}` })),
     ...spec.checks.map((check) => ({ name: check.name, what: `requirement of ${check.fieldName}` })),
+    ...(spec.exclusion === null ? [] : [{ name: spec.exclusion.name, what: 'rule that days do not overlap' }]),
   ];
   for (const { name, what } of constraints) {
     const found = live.constraints.get(`${spec.table}.${name}`);

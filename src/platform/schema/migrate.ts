@@ -11,6 +11,7 @@ import * as stableSteps from '../../../migrations/0007-stable-steps.ts';
 import * as derivedValues from '../../../migrations/0008-derived-values.ts';
 import * as recordMerge from '../../../migrations/0008-record-merge.ts';
 import * as duplicates from '../../../migrations/0011-duplicates.ts';
+import * as referenceMoves from '../../../migrations/0013-reference-moves.ts';
 import * as mailIdentity from '../../../migrations/0014-mail-identity.ts';
 import { SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
@@ -33,6 +34,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0008-derived-values', up: derivedValues.up },
   { name: '0008-record-merge', up: recordMerge.up },
   { name: '0011-duplicates', up: duplicates.up },
+  { name: '0013-reference-moves', up: referenceMoves.up },
   { name: '0014-mail-identity', up: mailIdentity.up },
 ];
 

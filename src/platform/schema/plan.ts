@@ -3,6 +3,7 @@ import { emptySet, KINDS } from '../metadata/kinds.ts';
 import { canonicalJson, contentHash, toStored } from '../metadata/store-form.ts';
 import type { MetadataSet } from '../metadata/types.ts';
 import { planPhysicalNames, type KeptColumn, type PhysicalNames } from '../model/physical.ts';
+import { EXCLUDING, exclusionSteps, overlapSteps } from './plan-effective.ts';
 import { checkSteps, droppedIndexes, filledKeySteps, indexSteps, keySteps, looseningSteps } from './plan-keys.ts';
 import { destructiveSteps, namingSteps } from './plan-retire.ts';
 import { fillSteps, leftFills, settleSteps, stuckRetypes, switchSteps } from './plan-retype.ts';
@@ -35,7 +36,9 @@ export function draftPlan(input: PlanInput): readonly DraftStep[] {
     ...eachDraft(filledKeySteps),
     ...eachDraft(indexSteps),
     ...eachDraft(checkSteps),
+    ...eachDraft(exclusionSteps),
     ...each(looseningSteps),
+    ...each(overlapSteps),
     ...each(dropFillers),
     ...each(switchSteps),
     ...all(namingSteps(context)),
@@ -53,6 +56,7 @@ const EMPTY_CATALOGUE: Catalogue = {
   triggers: new Set(),
   filled: new Map(),
   columnsEver: new Map(),
+  extensions: new Map([[EXCLUDING, null]]),
 };
 
 /** The steps that make a set's tables in a database that has none of them. `wanted` has all its ids. Pure. */
@@ -95,7 +99,7 @@ export function planHash(wanted: MetadataSet, physical: PhysicalNames, given: Re
   for (const [id, place] of idsIn(wanted)) if (!given.has(id)) places.set(id, place);
   for (const name of physical.values()) if (!given.has(name.id)) places.set(name.physical, places.get(name.id) ?? name.name);
   // Keys over several fields are named after their columns.
-  const text = canonicalJson(content).replaceAll(/_[0-9a-f]{10}_u\b/g, '_u');
+  const text = canonicalJson(content).replaceAll(/_[0-9a-f]{10}_(u|e)\b/g, '_$1');
   if (places.size === 0) return contentHash(text);
   const words = [...places.keys()].sort((left, right) => right.length - left.length);
   return contentHash(text.replaceAll(new RegExp(words.join('|'), 'g'), (word) => places.get(word) ?? word));

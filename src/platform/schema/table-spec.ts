@@ -40,6 +40,18 @@ export interface CheckSpec {
   readonly fieldName: string;
 }
 
+/** Facts of the same key that may not overlap, in force from one day through another. */
+export interface ExclusionSpec {
+  readonly name: string;
+  /** All after `add constraint <name>`. */
+  readonly ddl: string;
+  /** Parts of the key as expressions. */
+  readonly key: readonly string[];
+  readonly from: string;
+  readonly through: string;
+  readonly columns: readonly string[];
+}
+
 /** How the table of an object should look. */
 export interface TableSpec {
   readonly objectId: string;
@@ -50,6 +62,7 @@ export interface TableSpec {
   readonly foreignKeys: readonly ForeignKeySpec[];
   /** Required fields, as the database holds writers of whatever version to them. */
   readonly checks: readonly CheckSpec[];
+  readonly exclusion: ExclusionSpec | null;
 }
 
 const SYSTEM_COLUMNS: readonly (readonly [string, string])[] = [
@@ -83,7 +96,7 @@ export function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet
   const required = new Set(file.required ?? []);
   for (const [fieldName, field] of Object.entries(file.properties)) addField(fieldName, field);
   for (const fields of file['x-unique'] ?? []) addUnique(fields);
-  return { objectId, objectName, table, columns, indexes, foreignKeys, checks };
+  return { objectId, objectName, table, columns, indexes, foreignKeys, checks, exclusion: exclusionSpec(table, file, physical) };
 
   function addField(fieldName: string, field: FieldSchema): void {
     const kind = fieldKind(field);
@@ -126,6 +139,26 @@ export function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet
         what: fields.join(' + '),
       });
   }
+}
+
+/** A key's empty part stands for itself, as it does for people. */
+const EMPTY_PARTS: Readonly<Record<string, string>> = { uuid: `'00000000-0000-0000-0000-000000000000'::uuid`, text: `''` };
+
+function exclusionSpec(table: string, file: ObjectFile, physical: PhysicalNames): ExclusionSpec | null {
+  const dated = file['x-effective'];
+  if (dated === undefined) return null;
+  const column = (name: string): string => nameOf(physical, requiredId(file.properties[name]?.['x-id'], name));
+  const key = dated.key.map((name) => {
+    const field = file.properties[name];
+    const empty = field === undefined ? undefined : EMPTY_PARTS[storedType(field)?.column?.cast ?? ''];
+    return empty === undefined ? ident(column(name)).text : `coalesce(${ident(column(name)).text}, ${empty})`;
+  });
+  const [from, through] = [column(dated.from), column(dated.through)];
+  const columns = [...dated.key.map(column), from, through];
+  const range = `daterange(${ident(from).text}, ${ident(through).text} + 1, '[)')`;
+  const hash = createHash('sha256').update(columns.join()).digest('hex').slice(0, 10);
+  const ddl = `exclude using gist (${key.map((part) => `${part.startsWith('coalesce') ? `(${part})` : part} with =`).join(', ')}, (${range}) with &&) where (deleted_at is null)`;
+  return { name: `${table}_${hash}_e`, ddl, key, from, through, columns };
 }
 
 function targetTable(field: FieldSchema, set: MetadataSet, physical: PhysicalNames, schema: string): string | null {

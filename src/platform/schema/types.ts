@@ -119,6 +119,8 @@ export interface Catalogue {
   readonly triggers: ReadonlySet<string>;
   /** Tables that hold at least one row, with an estimate of how many. */
   readonly filled: ReadonlyMap<string, number>;
+  /** Extensions of PostgreSQL that objects may need: what stands in the way of using them, or null when nothing does. */
+  readonly extensions: ReadonlyMap<string, string | null>;
   /** Columns that a table ever had: PostgreSQL counts dropped ones for ever. */
   readonly columnsEver: ReadonlyMap<string, number>;
 }

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { completeIds } from '../../../src/platform/metadata/assign-ids.ts';
 import { fileChecks } from '../../../src/platform/metadata/validator.ts';
-import type { FieldSchema, MetadataSet, RollupAnnotation } from '../../../src/platform/metadata/types.ts';
+import type { RollupAnnotation } from '../../../src/platform/metadata/annotations.ts';
+import type { FieldSchema, MetadataSet } from '../../../src/platform/metadata/types.ts';
 import { checkMetadata } from '../../../src/platform/model/check.ts';
 import { compileModel } from '../../../src/platform/model/compile.ts';
 import { planPhysicalNames } from '../../../src/platform/model/physical.ts';

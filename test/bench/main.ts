@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { rows, sql, ident } from '../../src/platform/sql.ts';
 import { startServer, type ServerProcess } from './child.ts';
+import { measureConditions } from './conditions.ts';
 import { providerValues, records, visitValues, writeCsv } from './data.ts';
 import { exportNewRows, fillNames, openBenchDatabase, SCHEMA, settingsOf, vacuum, type BenchDatabase } from './database.ts';
 import { measure, median, medianOf, type HttpRequest, type Measured } from './load.ts';
@@ -143,6 +144,11 @@ async function runWork(database: BenchDatabase, servers: Servers, work: Work, op
 
 const AGAINST = { limit: 'bare route', logged: 'route with history and event', first: 'its own first page' } as const;
 
+function print(found: readonly Row[], options: Options, settings: string): void {
+  if (options.json) process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
+  else printTable(found, settings);
+}
+
 /** Runs the benchmark as the command line says. */
 export async function main(args: readonly string[]): Promise<void> {
   const options = readOptions(args);
@@ -151,10 +157,15 @@ export async function main(args: readonly string[]): Promise<void> {
     return;
   }
   const isWanted = (name: string): boolean => options.only === null || name.includes(options.only);
+  const conditions = measureConditions(options.seconds, options.rounds, isWanted);
+  if (options.only?.startsWith('condition') === true) {
+    print(conditions, options, 'not asked');
+    return;
+  }
   say('Making the database ...');
   const database = await openBenchDatabase(options.keep);
   try {
-    const found: Row[] = [];
+    const found: Row[] = [...conditions];
     const filling = await startServers(database, null);
     try {
       const row = await fill(database, filling, options);
@@ -171,8 +182,7 @@ export async function main(args: readonly string[]): Promise<void> {
       await servers.limit.stop();
     }
     const wanted = found.filter((row) => isWanted(row.work));
-    if (options.json) process.stdout.write(`${JSON.stringify(wanted, null, 2)}\n`);
-    else printTable(wanted, await settingsOf(database));
+    print(wanted, options, await settingsOf(database));
   } finally {
     await database.close();
   }

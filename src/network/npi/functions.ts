@@ -1,5 +1,7 @@
 import type { FunctionEntry, FunctionTable } from '../../platform/expression/types.ts';
+import { keyword } from '../../platform/sql.ts';
 import { isNpi } from './npi.ts';
+import { isNpiSql } from './npi.sql.ts';
 
 /** Groups of taxonomy, licence, state and primary switch that a row of the NPPES file has (rules.md, section 3, "NPI"). */
 const TAXONOMY_GROUPS = 15;
@@ -35,6 +37,7 @@ const ENTRIES: readonly FunctionEntry[] = [
       { text: "isNpi('1234567890')", result: false },
     ],
     evaluate: ([text]) => isNpi(text),
+    toSql: ([text]) => isNpiSql(text ?? keyword('null')),
   },
   {
     name: 'nppesPrimary',

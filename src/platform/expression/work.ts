@@ -13,9 +13,9 @@ export const MAX_LIST = 1000;
 
 /**
  * Steps that one evaluation in JavaScript may take: a node for each record or element that a question looks at, and one
- * for every eight characters that a function handles. They take up to 100 ms. PostgreSQL has its statement time-outs.
+ * for every eight characters that a function handles. They take up to 70 ms. PostgreSQL has its statement time-outs.
  */
-export const MAX_WORK = 5_000_000;
+export const MAX_WORK = 3_000_000;
 let left = MAX_WORK;
 let running = '';
 

@@ -120,7 +120,7 @@ describe('what is just within the limits', () => {
       const ms = processorMs(() => codeOf(() => run(person, context)));
       process.stdout.write(`      ${answer}, ${ms.toFixed(0)} ms\n`);
       expect(answer).to.be.oneOf(['accepted', 'too_costly']);
-      expect(ms).to.be.at.most(400);
+      expect(ms).to.be.at.most(200);
     });
   }
   describe('on PostgreSQL', () => {

@@ -1,6 +1,6 @@
 import type { Io } from './command.ts';
 
-/** One value as a table cell or CSV cell. */
+/** One value as a table cell. */
 export function cellText(value: unknown): string {
   if (value === null || value === undefined) return '';
   if (Array.isArray(value)) return value.map(cellText).join(';');
@@ -22,15 +22,4 @@ export function printTable(io: Io, columns: readonly string[], rows: readonly (r
 
 export function printJson(io: Io, value: unknown): void {
   io.out(`${JSON.stringify(value, null, 2)}\n`);
-}
-
-/** One cell of a CSV file (RFC 4180); a leading formula sign is disarmed for spreadsheets. */
-export function csvCell(value: unknown): string {
-  const plain = cellText(value);
-  const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(plain) ? `'${plain}` : plain;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-export function csvLine(values: readonly unknown[]): string {
-  return `${values.map(csvCell).join(',')}\r\n`;
 }

@@ -6,6 +6,8 @@ import { finished } from 'node:stream/promises';
 import type { Knex } from 'knex';
 import { AppError } from '../../platform/errors.ts';
 import { readRights } from '../../platform/access/rights.ts';
+import { csvLine } from '../../platform/import/csv-text.ts';
+import { fieldType } from '../../platform/model/field-types.ts';
 import { didYouMean } from '../../platform/expression/suggest.ts';
 import type { Model } from '../../platform/model/types.ts';
 import type { ReadQuery } from '../../platform/query/types.ts';
@@ -13,7 +15,7 @@ import { succeedRecord } from '../../platform/record/succeed.ts';
 import type { App } from '../../main.ts';
 import { JSON_OPTION, UsageError, type Call, type Command, type Io } from '../command.ts';
 import { commandContext, withApp } from '../open-app.ts';
-import { cellText, csvLine, printJson, printTable } from '../print.ts';
+import { cellText, printJson, printTable } from '../print.ts';
 
 const FILTER = { value: 'CEL', help: 'Only records that fit, as "status == \'active\'".' };
 const FIELDS = { value: 'a,b', help: 'Only these fields.' };
@@ -124,7 +126,7 @@ async function importFile(call: Call, app: App): Promise<void> {
   const result = await app.importer.run(app.db, context, request, (row, header) => {
     if (errors !== null) {
       if (shown === 0) errors.write(csvLine(['line', 'column', 'reason', ...header]));
-      errors.write(csvLine([row.line, row.column ?? '', row.reason, ...row.cells]));
+      errors.write(csvLine([String(row.line), row.column ?? '', row.reason, ...row.cells.map(cellText)]));
     } else if (shown < 20) call.io.say(`line ${String(row.line)}${row.column === null ? '' : `, column ${row.column}`}: ${row.reason}`);
     shown += 1;
   });
@@ -164,6 +166,11 @@ async function exportRecords(call: Call, app: App): Promise<void> {
   const object = objectName(context.model, call.positionals[0] ?? '');
   const fields = split(call.option('fields')) ?? [...readRights(context, object).readable].filter((name) => name !== 'deletedAt');
   const filter = call.option('filter');
+  // In a file every kind has its own text, which an import reads back.
+  const cells = fields.map((name) => {
+    const field = context.model.objects.get(object)?.fields.get(name);
+    return { name, text: field === undefined ? cellText : fieldType(field).csv };
+  });
   let cursor: string | null = null;
   do {
     const query: ReadQuery = { object, fields, sort: ['id'], limit: 500, ...(filter === null ? {} : { filter }), ...(cursor === null ? {} : { cursor }) };
@@ -173,7 +180,7 @@ async function exportRecords(call: Call, app: App): Promise<void> {
     for (const record of page.data)
       call.io.out(
         format === 'csv'
-          ? csvLine(fields.map((name) => record[name]))
+          ? csvLine(cells.map(({ name, text }) => text(record[name])))
           : `${JSON.stringify(Object.fromEntries(fields.map((name) => [name, record[name] ?? null])))}\n`,
       );
     cursor = page.page.next;

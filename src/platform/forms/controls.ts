@@ -24,6 +24,7 @@ const CONTROLS: Readonly<Record<FieldKind, Control>> = {
   reference: 'text',
   polymorphic: 'text',
   address: 'textarea',
+  geo: 'text',
   file: 'text',
   sequence: 'text',
   formula: 'text',

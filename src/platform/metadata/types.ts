@@ -35,6 +35,7 @@ export interface FieldSchema {
     | 'money'
     | 'percent'
     | 'address'
+    | 'geo'
     | 'file'
     | 'json'
     | 'multiline';

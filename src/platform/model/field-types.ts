@@ -45,7 +45,12 @@ const CHOICE_OPERATORS = ['equals', 'notEquals', 'in', 'isEmpty'] as const;
 const same = (value: unknown): unknown => value ?? null;
 const nullable = (convert: (value: unknown) => unknown) => (value: unknown) => (value === null || value === undefined ? null : convert(value));
 const plain = (value: unknown): string => (value === null || value === undefined ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value));
-const list = (value: unknown): string => (Array.isArray(value) ? value.map(plain).join(';') : plain(value));
+/** Semicolons between the items; as JSON where an item has some of its own. */
+const list = (value: unknown): string => {
+  if (!Array.isArray(value)) return plain(value);
+  const text = value.map(plain).join(';');
+  return value.some((item) => plain(item).includes(';')) || text.startsWith('[') ? JSON.stringify(value) : text;
+};
 
 const lengths = (field: FieldFacts, longest: number): JsonSchema => ({
   maxLength: field.maxLength ?? longest,
@@ -181,6 +186,8 @@ export const FIELD_TYPES: Readonly<Record<FieldKind, FieldType>> = {
   reference: scalar(UUID, { kind: 'uuid' }, { type: 'string', format: 'uuid' }, parse.parseUuid, 'reference', CHOICE_OPERATORS),
   polymorphic: {
     ...scalar(UUID, { kind: 'uuid' }, {}, parse.parsePolymorphic, 'polymorphic', CHOICE_OPERATORS),
+    csv: (value) =>
+      typeof value === 'object' && value !== null && 'object' in value && 'id' in value ? `${plain(value.object)}/${plain(value.id)}` : plain(value),
     schema: (field) => ({
       type: 'object',
       properties: { object: { type: 'string', enum: field.ref?.to ?? [] }, id: { type: 'string', format: 'uuid' } },
@@ -190,7 +197,8 @@ export const FIELD_TYPES: Readonly<Record<FieldKind, FieldType>> = {
   },
   file: scalar(UUID, { kind: 'uuid' }, { type: 'string', format: 'uuid' }, parse.parseUuid, 'file', ['isEmpty']),
   address: { ...scalar(JSONB, { kind: 'json' }, ADDRESS_SCHEMA, parse.parseAddress, 'address', ['isEmpty']), bind: asJson },
-  json: { ...scalar(JSONB, { kind: 'json' }, {}, same, 'json', ['isEmpty']), bind: asJson },
+  geo: { ...textType(parse.parseGeo, 'geo', 30, 'text', false), operators: ['equals', 'isEmpty'] },
+  json: { ...scalar(JSONB, { kind: 'json' }, {}, nullable(parse.parseJson), 'json', ['isEmpty']), bind: asJson },
   formula: scalar(null, { kind: 'null' }, {}, same, 'readonly'),
   rollup: scalar(null, { kind: 'null' }, {}, same, 'readonly'),
 };
@@ -264,6 +272,7 @@ const FORMAT_KINDS: Readonly<Record<Exclude<NonNullable<FieldSchema['format']>, 
   money: 'money',
   percent: 'percent',
   address: 'address',
+  geo: 'geo',
   file: 'file',
   json: 'json',
   multiline: 'longText',

@@ -32,6 +32,12 @@ function isUrl(text: string): boolean {
   return /^https?:\/\//i.test(text) && URL.canParse(text);
 }
 
+/** Latitude and longitude in decimal degrees, as `parseGeo` writes them: `42.1015,-72.5898`. */
+export function isGeo(text: string): boolean {
+  const match = /^(-?(?:0|[1-9]\d?)(?:\.\d{1,7})?),(-?(?:0|[1-9]\d{0,2})(?:\.\d{1,7})?)$/.exec(text);
+  return match !== null && Math.abs(Number(match[1])) <= 90 && Math.abs(Number(match[2])) <= 180;
+}
+
 /** Formats by name, as the JSON Schemas of records use them. */
 export const FORMATS: Readonly<Record<string, FormatCheck>> = {
   uuid: (text) => /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(text),
@@ -42,6 +48,7 @@ export const FORMATS: Readonly<Record<string, FormatCheck>> = {
     /^-?P(?=\d|T\d)(\d{1,6}Y)?(\d{1,6}M)?(\d{1,6}W)?(\d{1,6}D)?(T(?=\d)(\d{1,6}H)?(\d{1,6}M)?(\d{1,6}S)?)?$/.test(text) || /^-?P\d{1,6}BD$/.test(text),
   email: isEmail,
   uri: isUrl,
+  geo: isGeo,
   phone: (text) => /^\+\d{8,15}(;ext=\d{1,7})?$/.test(text),
   decimal: (text) => /^-?(0|[1-9]\d{0,27})(\.\d{1,12})?$/.test(text),
 };

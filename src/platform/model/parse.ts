@@ -1,4 +1,4 @@
-import { isPlainDate } from './formats.ts';
+import { isGeo, isPlainDate } from './formats.ts';
 
 /**
  * Coercion of what people and files send into the form that is stored. A parser never complains: what it cannot
@@ -115,9 +115,10 @@ export function parseUuid(input: unknown): unknown {
   return typeof text === 'string' ? text.toLowerCase() : text;
 }
 
-/** Lists come as arrays, or as text with semicolons. Empty is null. */
+/** Lists come as arrays, as text with semicolons, or as the text of an array. Empty is null. */
 export function parseList(input: unknown): unknown {
-  const list: unknown = typeof input === 'string' ? input.split(';') : input;
+  const given = typeof input === 'string' ? structured(input) : input;
+  const list: unknown = typeof input === 'string' && !Array.isArray(given) ? input.split(';') : given;
   if (!Array.isArray(list)) return list;
   const items = list.map(parseText).filter((item) => item !== null);
   return items.length === 0 ? null : [...new Set(items)];
@@ -131,11 +132,30 @@ export function parseCode(input: unknown, values: readonly { readonly code: stri
   return (values.find((value) => value.code.toLowerCase() === wanted) ?? values.find((value) => value.label.toLowerCase() === wanted))?.code ?? text;
 }
 
+/** Text that holds a list or an object of JSON, as files do, is what it holds; all else stays as it is. */
+function structured(text: string): unknown {
+  if (!/^\s*[[{]/.test(text)) return text;
+  try {
+    const value: unknown = JSON.parse(text);
+    return value;
+  } catch (error) {
+    if (error instanceof SyntaxError) return text;
+    throw error;
+  }
+}
+
+/** JSON of any shape. */
+export function parseJson(input: unknown): unknown {
+  if (typeof input !== 'string') return input;
+  return input.trim() === '' ? null : structured(input);
+}
+
 /** Members trimmed, empty ones left out, nine digits of a ZIP code written with its dash. */
 export function parseAddress(input: unknown): unknown {
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) return parseText(input);
+  const given = typeof input === 'string' ? structured(input) : input;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return parseText(input);
   const members: Record<string, unknown> = {};
-  for (const [name, member] of Object.entries(input)) {
+  for (const [name, member] of Object.entries(given)) {
     const parsed = parseText(member);
     if (parsed !== null && parsed !== undefined)
       members[name] = name === 'postalCode' && typeof parsed === 'string' ? parsed.replace(/^(\d{5})-?(\d{4})$/, '$1-$2') : parsed;
@@ -143,8 +163,42 @@ export function parseAddress(input: unknown): unknown {
   return Object.keys(members).length === 0 ? null : members;
 }
 
-/** A reference to one of several objects: `{object, id}`. */
+/**
+ * A point on the earth as maps show it, latitude first: two numbers of decimal degrees with a comma, semicolon or space
+ * between, or `{latitude, longitude}`. Kept to seven places, which is a centimetre.
+ */
+export function parseGeo(input: unknown): unknown {
+  const parts = geoParts(input);
+  if (parts === null) return parseText(input);
+  const text = parts.map((part) => shortest(rounded(part))).join();
+  return isGeo(text) ? text : parseText(input);
+}
+
+const DEGREES = /^[+-]?\d{1,3}(\.\d{1,20})?$/;
+
+function geoParts(input: unknown): readonly string[] | null {
+  const given: readonly unknown[] =
+    typeof input === 'string'
+      ? input.trim().split(/\s*[,;]\s*|\s+/)
+      : typeof input === 'object' && input !== null && 'latitude' in input && 'longitude' in input && Object.keys(input).length === 2
+        ? [input.latitude, input.longitude]
+        : [];
+  const texts = given.flatMap((part) => (typeof part === 'string' || typeof part === 'number' ? [String(part).trim()] : []));
+  return texts.length === 2 && texts.every((text) => DEGREES.test(text)) ? texts : null;
+}
+
+/** Decimal text at seven places, half away from zero. */
+function rounded(text: string): string {
+  const [whole = '', part = ''] = text.replace(/^[+-]/, '').split('.');
+  const digits = BigInt(`${whole}${part.slice(0, 7).padEnd(7, '0')}`) + (Number(part[7] ?? '0') >= 5 ? 1n : 0n);
+  const all = String(digits).padStart(8, '0');
+  return `${text.startsWith('-') ? '-' : ''}${all.slice(0, -7)}.${all.slice(-7)}`;
+}
+
+/** A reference to one of several objects: `{object, id}`, or `Object/id` in files. */
 export function parsePolymorphic(input: unknown): unknown {
+  const written = typeof input === 'string' ? /^\s*([A-Z][A-Za-z0-9]{0,59})\/([0-9A-Fa-f-]{36})\s*$/.exec(input) : null;
+  if (written !== null) return { object: written[1], id: (written[2] ?? '').toLowerCase() };
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return parseUuid(input);
   return 'id' in input ? { ...input, id: parseUuid(input.id) } : input;
 }

@@ -39,6 +39,7 @@ export type FieldKind =
   | 'reference'
   | 'polymorphic'
   | 'address'
+  | 'geo'
   | 'file'
   | 'sequence'
   | 'formula'

@@ -27,6 +27,7 @@ const EXPECTED: Readonly<Partial<Record<FieldKind, { readonly code: string; read
   polymorphic: { code: 'not_a_reference', what: 'a reference to a record', fix: 'Send {"object": ..., "id": ...}.' },
   file: { code: 'not_a_file', what: 'the id of an uploaded file', fix: 'Upload the file first.' },
   address: { code: 'not_an_address', what: 'an address', fix: 'Its parts are line1, line2, city, state and postalCode.' },
+  geo: { code: 'not_a_place', what: 'a place on the map', fix: 'Write latitude and longitude in degrees, such as 42.1015,-72.5898.' },
   multiPicklist: { code: 'wrong_type', what: 'a list of values', fix: 'Send a list of codes.' },
   textList: { code: 'wrong_type', what: 'a list of texts', fix: 'Send a list of texts.' },
 };

@@ -109,7 +109,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const store = makeModelStore({ db, clock, extensions: EXTENSIONS, log });
   const currentModel = (): ReturnType<ModelStore['current']> => store.current();
   const reader = makeReader();
-  const engine = makeRecordEngine({ policies: policyLookup });
+  const engine = makeRecordEngine({ policies: policyLookup, onModelChanged: () => store.expire() });
   const files = makeFileStore({ newId });
   const documents = makeDocuments({ plan: { name: config.planName, address: config.planAddress, phone: config.planPhone } });
   const systemContext = async (cause?: Cause): Promise<CallContext> => systemCall(await store.current(), clock, random, 'mail', cause);
@@ -183,13 +183,11 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
         },
       ),
   });
+  const calls = { db, clock, newId, currentModel: () => store.current(), latestModel: () => store.load() };
   const web = makeHttp({
-    db,
-    clock,
-    newId,
+    ...calls,
     random,
     log,
-    currentModel,
     reader,
     engine,
     imports,
@@ -197,7 +195,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     transitionStates: makeTransitionStates(policyLookup),
     signIn,
     files,
-    moreApi: [metadataRoutes({ db, clock, newId, currentModel, store }), formRoutes({ db, clock, newId, currentModel, engine, reader, files, forms })],
+    moreApi: [metadataRoutes({ ...calls, store }), formRoutes({ ...calls, engine, reader, files, forms })],
     portal: { routes, problemPage: makeProblemPage(render) },
     publicUrl: () => publicUrl,
     trustProxy: config.trustProxy,

@@ -4,11 +4,12 @@ import type { Knex } from 'knex';
 import type { CallContext, Principal } from '../platform/access/types.ts';
 import type { Clock } from '../platform/clock.ts';
 import { inTransaction } from '../platform/db.ts';
-import { AppError } from '../platform/errors.ts';
+import { AppError, isAppError } from '../platform/errors.ts';
 import { dayInZone } from '../platform/expression/zones.ts';
 import type { NewId } from '../platform/ids.ts';
 import type { Model } from '../platform/model/types.ts';
 import { actorOf } from '../platform/record/actor.ts';
+import { modelChanged, onModelInForce } from '../platform/schema/processes.sql.ts';
 import { callerOf, principalOf } from './caller.ts';
 import { keepAnswer, takeKey, type KeptAnswer } from './idempotency.sql.ts';
 import { requestIdOf } from './request-id.ts';
@@ -18,6 +19,8 @@ export interface CallDeps {
   readonly clock: Clock;
   readonly newId: NewId;
   readonly currentModel: () => Promise<Model>;
+  /** The Model in force, asking the database now. */
+  readonly latestModel: () => Promise<Model>;
 }
 
 /** One call by somebody who signed in. `db` is a transaction when the caller asked for idempotency. */
@@ -52,11 +55,25 @@ export async function makeContext(deps: CallDeps, principal: Principal, requestI
 export function handle(deps: CallDeps, work: (call: Call) => Promise<Answer>): RequestHandler {
   return async (request, response) => {
     const principal = principalOf(callerOf(request));
-    const context = await makeContext(deps, principal, requestIdOf(request), request.get('change-reason'));
     const key = request.method === 'POST' ? request.get('idempotency-key') : undefined;
-    if (key === undefined) write(response, keep(await work({ request, db: deps.db, context })));
-    else write(response, await once(deps.db, request, context, key, work));
+    const answer = await onModelInForce(async () => {
+      const context = await makeContext(deps, principal, requestIdOf(request), request.get('change-reason'));
+      try {
+        return key === undefined ? keep(await work({ request, db: deps.db, context })) : await once(deps.db, request, context, key, work);
+      } catch (error) {
+        throw isReplaced(request, error) && (await deps.latestModel()).version > context.model.version ? modelChanged() : error;
+      }
+    });
+    write(response, answer);
   };
+}
+
+/**
+ * True for a refusal that a later version of the metadata may lift: what another process put in force a moment ago (a field, a code)
+ * must not be unknown here. Reads follow within a second; a body that is not JSON was read and cannot be read again.
+ */
+function isReplaced(request: Request, error: unknown): boolean {
+  return isAppError(error) && error.code !== 'internal' && request.method !== 'GET' && request.is('json') !== false;
 }
 
 /** Runs the work in one transaction with the key's row, or repeats the answer given before. */

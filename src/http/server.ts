@@ -37,6 +37,7 @@ export interface HttpDeps {
   readonly random?: RandomBytes;
   readonly log: Log;
   readonly currentModel: () => Promise<Model>;
+  readonly latestModel: () => Promise<Model>;
   readonly reader: Reader;
   readonly engine: RecordEngine;
   readonly transitionStates: TransitionStates;

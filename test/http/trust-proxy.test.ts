@@ -26,6 +26,7 @@ describe('the address that a caller comes from, as signatures keep it', () => {
       ...app,
       newId: () => crypto.randomUUID(),
       currentModel: () => app.store.current(),
+      latestModel: () => app.store.load(),
       transitionStates: makeTransitionStates(undefined),
       trustProxy: loadConfig({ TRUST_PROXY: setting }, '/nowhere').trustProxy,
       sendsMail: false,

@@ -3,6 +3,7 @@ import { AppError, isAppError } from '../../platform/errors.ts';
 import { checkPage } from '../../platform/forms/check.ts';
 import { pageErrors, type OpenForm } from '../../platform/forms/submissions.ts';
 import type { FormError, FormPageView, PageInput, Question, Sender } from '../../platform/forms/types.ts';
+import { onModelInForce } from '../../platform/schema/processes.sql.ts';
 import { drawCheck, drawPage, drawSaved, drawTasks, formErrors } from './draw.ts';
 import { linkCallOf, readThroughLink } from './links.ts';
 import { answersAndFiles, answersOnly, body, MAX_UPLOAD_BYTES, plainForm, text } from './read-form.ts';
@@ -165,8 +166,12 @@ export function addFormRoutes(router: Router, deps: PortalDeps): void {
     const call = await linkCallOf(deps, request);
     const attestation = text(request, 'attestation');
     const version = /^\d{1,9}$/.test(text(request, VERSION)) ? [Number(text(request, VERSION))] : [];
+    const submit = async (): Promise<void> => {
+      const { context } = await linkCallOf(deps, request);
+      await deps.forms.submit(deps.db, context, call.form, call.link.recordId, attestation, ...version);
+    };
     try {
-      await deps.forms.submit(deps.db, call.context, call.form, call.link.recordId, attestation, ...version);
+      await onModelInForce(submit);
       response.redirect(303, `${call.base}/status?sent=1`);
     } catch (error) {
       if (!isAppError(error)) throw error;

@@ -1,6 +1,7 @@
 import type { Router } from 'express';
 import { AppError, isAppError } from '../../platform/errors.ts';
 import { signDocument, signingForm } from '../../platform/forms/signing.ts';
+import { onModelInForce } from '../../platform/schema/processes.sql.ts';
 import { linkCallOf, readThroughLink } from './links.ts';
 import { plainForm, text } from './read-form.ts';
 import type { LinkCall, PortalDeps } from './types.ts';
@@ -63,8 +64,12 @@ export function addSignRoutes(router: Router, deps: PortalDeps): void {
       party: 'portal' as const,
       seenHash: text(request, 'seenHash'),
     };
+    const sign = async (): Promise<void> => {
+      const { context } = await linkCallOf(deps, request);
+      await signDocument(deps, deps.db, context, call.form, call.link.recordId, signer);
+    };
     try {
-      await signDocument(deps, deps.db, call.context, call.form, call.link.recordId, signer);
+      await onModelInForce(sign);
       response.redirect(303, call.base);
     } catch (error) {
       if (!isAppError(error)) throw error;

@@ -13,6 +13,7 @@ import type { Log } from '../log.ts';
 import type { DeliverySummary } from '../mail/mail.sql.ts';
 import type { Reader } from '../query/reader.ts';
 import type { RecordEngine } from '../record/types.ts';
+import { onModelInForce } from '../schema/processes.sql.ts';
 import { makeEvaluator } from './evaluate.ts';
 import { mailData } from './mail-data.ts';
 import { loadRows } from './records.sql.ts';
@@ -91,20 +92,24 @@ export function makeDeliveryTransition(
   transition: 'bounce' | 'unsubscribe',
 ) {
   return async (tx: Knex.Transaction, delivery: DeliverySummary, call?: CallContext): Promise<void> => {
-    if (delivery.about === null) return;
-    const context = call ?? (await deps.context(tx));
-    const object = context.model.objects.get(delivery.about.object);
-    const found = object?.path?.transitions.get(transition);
-    if (object?.path === null || object?.path === undefined || found === undefined) return;
-    const row = (await loadRows(tx, context.model, object.name, [delivery.about.id])).get(delivery.about.id);
-    const state = row?.[object.path.field];
-    if (typeof state !== 'string' || !found.from.includes(state)) return;
-    const item = { kind: 'transition', id: delivery.about.id, transition } as const;
-    for (const outcome of await deps.engine.write(tx, context, object.name, [item], { mode: 'each', asSystem: true })) {
-      if (outcome.ok) continue;
-      const rules = outcome.errors.map((entry) => entry.rule ?? entry.code);
-      deps.log.warn({ object: object.name, record: item.id, transition, code: outcome.code, rules }, 'A record could not be told what became of its mail.');
-    }
+    const { about } = delivery;
+    if (about === null) return;
+    const tell = async (context: CallContext): Promise<void> => {
+      const object = context.model.objects.get(about.object);
+      const found = object?.path?.transitions.get(transition);
+      if (object?.path === null || object?.path === undefined || found === undefined) return;
+      const row = (await loadRows(tx, context.model, object.name, [about.id])).get(about.id);
+      const state = row?.[object.path.field];
+      if (typeof state !== 'string' || !found.from.includes(state)) return;
+      const item = { kind: 'transition', id: about.id, transition } as const;
+      for (const outcome of await deps.engine.write(tx, context, object.name, [item], { mode: 'each', asSystem: true })) {
+        if (outcome.ok) continue;
+        const rules = outcome.errors.map((entry) => entry.rule ?? entry.code);
+        deps.log.warn({ object: object.name, record: item.id, transition, code: outcome.code, rules }, 'A record could not be told what became of its mail.');
+      }
+    };
+    // A caller who gives the call does all of it again when the Model was replaced; here only the record is told again.
+    await (call === undefined ? onModelInForce(async () => tell(await deps.context(tx))) : tell(call));
   };
 }
 

@@ -11,6 +11,7 @@ import type { Log } from '../log.ts';
 import type { MailQueue } from '../mail/types.ts';
 import type { Model } from '../model/types.ts';
 import type { RecordEngine } from '../record/types.ts';
+import { onModelInForce } from '../schema/processes.sql.ts';
 import { systemCall } from './call-context.ts';
 import { compileRules, type RuleSet } from './compile.ts';
 import { handleEvents } from './events.ts';
@@ -114,12 +115,13 @@ export function makeAutomation(options: AutomationOptions): Automation {
 
   const runRuns = async (db: Knex): Promise<number> => {
     if (!(await hasDueRun(db, clock.now()))) return 0;
-    const model = await currentModel();
-    const rules = compileRules(model);
-    for (let done = 0; done < RUNS_A_BATCH; done += 1) {
-      if (!(await runNext(db, tools, model, rules))) return done;
-    }
-    return RUNS_A_BATCH;
+    let done = 0;
+    return onModelInForce(async () => {
+      const model = await currentModel();
+      const rules = compileRules(model);
+      while (done < RUNS_A_BATCH && (await runNext(db, tools, model, rules))) done += 1;
+      return done;
+    });
   };
 
   return {

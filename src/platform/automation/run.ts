@@ -44,6 +44,7 @@ export interface RunTools extends StepTools {
 /**
  * Does the next due run: all its steps and its end in one transaction. A failure leaves nothing of it but the note of
  * the attempt. Answers false when none is due.
+ * @throws AppError model_changed when another Model is in force: the run is untouched, and due by that one
  */
 export async function runNext(db: Knex, tools: RunTools, model: Model, rules: RuleSet): Promise<boolean> {
   let claimed: RuleRun | null = null;
@@ -59,7 +60,7 @@ export async function runNext(db: Knex, tools: RunTools, model: Model, rules: Ru
   } catch (error) {
     // Narrowed by hand: the compiler does not see the assignment inside the closure.
     const failed: RuleRun | null = claimed;
-    if (failed === null) throw error;
+    if (failed === null || isAppError(error, 'model_changed')) throw error;
     await noteFailure(db, tools, failed, error);
   }
   return claimed !== null;

@@ -151,6 +151,8 @@ async function finishRun(db: Knex, deps: JobDeps, job: ImportJob, state: 'done' 
 export async function endEarly(db: Knex, deps: JobDeps, job: ImportJob, error: unknown): Promise<Error | null> {
   try {
     if (error instanceof Stopped) await stop(db, deps, job, error.why);
+    // Its blocks were planned by a Model that was replaced: it is free at once, to be gone on with by the one in force.
+    else if (isAppError(error, 'model_changed')) await releaseJob(db, job.id);
     // A database that went away or is busy is nobody's mistake: whoever takes the job when its lease ends goes on.
     else if (!isPassing(error)) await fail(db, deps, job, describeFailure(error).message);
   } catch (second) {

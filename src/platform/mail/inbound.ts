@@ -11,6 +11,7 @@ import { fault } from '../fault.ts';
 import type { Log } from '../log.ts';
 import type { MailboxFile } from '../metadata/types.ts';
 import type { Model } from '../model/types.ts';
+import { onModelInForce } from '../schema/processes.sql.ts';
 import { parseAddress, splitReturnPath, splitThreadAddress } from './address.ts';
 import { fileMessage, fileReturned, type Filed, type FilingTools } from './file-message.ts';
 import { toParsedMessage, type ParsedMessage } from './parsed.ts';
@@ -118,14 +119,15 @@ export function makeInboundMail(options: InboundMailOptions): InboundMail {
       throw reply(554, 'The message could not be read');
     }
     const messageId = messageIdOf(parsed);
-    const filed = await inTransaction(db, async (tx) => {
+    const file = async (tx: Knex.Transaction): Promise<Filed | null> => {
       const context = await options.context({ kind: 'mail', mailbox: target.kind === 'mailbox' ? target.mailbox.name : '' });
       const answer = target.kind === 'mailbox' ? await fileMessage(tx, context, options, { ...target, messageId, parsed, raw }) : null;
       if (target.kind === 'bounces' && !(await fileReturned(tx, context, options, { ...target, messageId, parsed, raw })))
         log.info('A message came to the address of bounces and is about no mail of ours; it is kept.');
       fault('mail.inbound_before_commit');
       return answer;
-    });
+    };
+    const filed = await onModelInForce(() => inTransaction(db, file));
     fault('mail.inbound_after_commit');
     return filed;
   }

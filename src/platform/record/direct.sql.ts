@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
+import { isInForce } from '../schema/processes.sql.ts';
 import { ident, joinSql, keyword, platformTable, ready, rowArrays, schemaOf, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import type { Image } from './batch.ts';
 import { physicalRow } from './images.ts';
@@ -25,13 +26,14 @@ let named = 0;
 
 /**
  * Writes a record, its history, audit row, search entry and event by one statement, which is its own transaction.
- * @returns false when the record is no longer at the version before the one written; nothing was written then
+ * @returns false when the record is no longer at the version before the one written, or the Model not in force; nothing was written then
  */
 export async function writeDirect(db: Knex, context: CallContext, object: ObjectModel, write: DirectWrite): Promise<boolean> {
   const columns = columnsOf(write);
   const values = [
     ...columns.map((column) => column.value),
     ...(write.kind === 'update' ? [write.id, Number(write.after['version']) - 1] : []),
+    context.model.version,
     ...sideValues(context, object, write),
   ];
   const found = await rowArrays(db, statementOf(db, context, object, write, columns), values);
@@ -121,8 +123,9 @@ function textOf(db: Knex, object: ObjectModel, { kind, side }: DirectWrite, colu
   const names = columns.map(({ name }) => ident(name));
   const record =
     kind === 'create'
-      ? sql`insert into ${table} (${joinSql(names)}) values (${joinSql(columns.map(({ cast }) => slot(cast)))}) returning id`
-      : sql`update ${table} set ${joinSql(columns.map(({ name, cast }) => sql`${ident(name)} = ${slot(cast)}`))} where id = ${slot('uuid')} and version = ${slot('int')} and deleted_at is null returning id`;
+      ? sql`insert into ${table} (${joinSql(names)}) select ${joinSql(columns.map(({ cast }) => slot(cast)))} where ${isInForce(db, keyword('?'))} returning id`
+      : sql`update ${table} set ${joinSql(columns.map(({ name, cast }) => sql`${ident(name)} = ${slot(cast)}`))} where id = ${slot('uuid')} and version = ${slot('int')} and deleted_at is null
+          and ${isInForce(db, keyword('?'))} returning id`;
   const search = platformTable(db, 'search_entry');
   const parts = [
     sql`w as (${record})`,

@@ -28,7 +28,7 @@ export function isDirect(machinery: Machinery, plan: ObjectPlan, item: WriteItem
 
 /**
  * Prepares and writes one item outside a transaction.
- * @returns null when the record changed meanwhile: nothing was written, and the write is to be done under lock
+ * @returns null when the record or the Model changed meanwhile: nothing was written, and the write is to be done under lock
  * @throws AppError as every write does
  */
 export async function runDirect(machinery: Machinery, db: Knex, context: CallContext, object: string, item: WriteItem): Promise<Batch | null> {

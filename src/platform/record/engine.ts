@@ -22,6 +22,8 @@ export interface RecordEngineOptions {
   readonly faults?: Fault;
   /** Answers `policy(...)` in guards, checks and defaults; without it such an expression fails with a clear word. */
   readonly policies?: PolicyLookup;
+  /** Told of a write whose Model was replaced meanwhile, so that the next call asks for the one in force. */
+  readonly onModelChanged?: () => void;
 }
 
 /**
@@ -38,11 +40,19 @@ export function makeRecordEngine(options: RecordEngineOptions = {}): RecordEngin
     write: (tx, context, object, items, more) => write(machinery, tx, context, object, items, more),
     current: (tx, context, object, id) => readBack(reader, tx, context, object, id),
   };
+  const telling = async <T>(writing: Promise<T>): Promise<T> => {
+    try {
+      return await writing;
+    } catch (error) {
+      if (isAppError(error, 'model_changed')) options.onModelChanged?.();
+      throw error;
+    }
+  };
   return {
-    write: (tx, context, object, items, more) => write(machinery, tx, context, object, items, more ?? {}),
+    write: (tx, context, object, items, more) => telling(write(machinery, tx, context, object, items, more ?? {})),
     writeOne: async (db, context, object, item) => {
       const direct = await writeWithoutLock(machinery, db, context, object, item);
-      const answer = direct ?? (await inTransaction(db, (tx) => writeUnderLock(machinery, reader, tx, context, object, item)));
+      const answer = direct ?? (await telling(inTransaction(db, (tx) => writeUnderLock(machinery, reader, tx, context, object, item))));
       faults('record.after_commit');
       return answer;
     },
@@ -156,6 +166,8 @@ async function writeEach(
     if (!(known instanceof AppError) || known.code === 'internal') throw known;
     await savepoint(tx, 'back');
     await savepoint(tx, 'release');
+    // No item is at fault: what was written is undone, and the caller does all of it by the Model in force.
+    if (known.code === 'model_changed') throw known;
     if (items.length === 1) return [{ ok: false, index: offset, code: known.code, message: known.message, errors: known.errors }];
     const half = Math.ceil(items.length / 2);
     const first = await writeEach(machinery, tx, context, object, items.slice(0, half), options, offset);

@@ -15,6 +15,7 @@ import { readIncoming } from './incoming.ts';
 import { fieldsChangedSince, lockRecords, readRecords } from './load.sql.ts';
 import { keepMoves } from './moves.ts';
 import { planOf } from './object-plan.ts';
+import { modelChanged, requireInForce } from '../schema/processes.sql.ts';
 import { uniqueConflict } from './pg-errors.ts';
 import { applyDefaults, applyTransition, beginChange, beginCreate, beginTransition, checkGuards, compareImages, validateEntry } from './prepare.ts';
 import { keepMatches, lookForDuplicates } from './duplicates.ts';
@@ -299,13 +300,14 @@ async function writeRecords(batch: Batch, entries: readonly Entry[]): Promise<vo
   const creates = entries.filter((entry) => entry.item.kind === 'create');
   // Of many records only the columns that some of them fill are sent; of few, all, so that the statement is a prepared one.
   const filled = creates.length < MANY ? all : all.filter(({ name }) => creates.some(({ after }) => (after[name] ?? null) !== null));
-  await insertRecords(
+  const inserted = await insertRecords(
     tx,
     plan.object,
     context.model.version,
     physicalColumns(filled),
     creates.map((entry) => physicalRow(entry.after, filled)),
   );
+  if (inserted < creates.length) throw modelChanged();
   const changes = entries.filter((entry) => entry.item.kind !== 'create');
   const names = new Set(['version', 'updatedAt', 'updatedBy', ...changes.flatMap((entry) => entry.changed)]);
   if (changes.some((entry) => entry.item.kind === 'delete' || entry.item.kind === 'restore')) names.add('deletedAt');
@@ -318,5 +320,7 @@ async function writeRecords(batch: Batch, entries: readonly Entry[]): Promise<vo
     changes.map((entry) => ({ ...physicalRow(entry.after, fields), id: entry.id })),
   );
   const lost = changes.find((entry) => !written.has(entry.id));
-  if (lost !== undefined) throw new AppError('conflict_version', `This ${plan.object.label} changed while it was being written.`);
+  if (lost === undefined) return;
+  await requireInForce(tx, context.model.version);
+  throw new AppError('conflict_version', `This ${plan.object.label} changed while it was being written.`);
 }

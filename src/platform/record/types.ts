@@ -57,7 +57,10 @@ export interface RecordChange {
   readonly transition?: string;
 }
 
-/** The single write path. Implemented by `makeRecordEngine` in `record/engine.ts`. */
+/**
+ * The single write path. Implemented by `makeRecordEngine` in `record/engine.ts`. A write by a Model that is no longer in force throws
+ * AppError model_changed and writes nothing.
+ */
 export interface RecordEngine {
   write(tx: Knex.Transaction, context: CallContext, object: string, items: readonly WriteItem[], options?: WriteOptions): Promise<readonly WriteOutcome[]>;
   /** Opens a transaction, writes one item, and answers the record as the caller may read it. Throws AppError. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Knex } from 'knex';
-import { AppError } from '../errors.ts';
+import { AppError, isAppError } from '../errors.ts';
 import { platformTable, rows, run, sql, type Sql } from '../sql.ts';
 
 /** A process that was not heard of for so long no longer counts: its writes are refused until it has the version in force. */
@@ -54,9 +54,9 @@ export async function waitForProcesses(db: Knex, version: number, renew: () => P
 
 /**
  * A condition that holds as long as no later version of the metadata is in force. As part of the statement that writes a record it
- * sees every version that was committed before the statement had its locks.
+ * sees every version that was committed before the statement had its locks. `version` may be the place of a value bound later.
  */
-export function isInForce(db: Knex, version: number): Sql {
+export function isInForce(db: Knex, version: number | Sql): Sql {
   return sql`not exists (select from ${platformTable(db, 'metadata_version')} where version > ${version}::int)`;
 }
 
@@ -72,4 +72,22 @@ export function modelChanged(): AppError {
 export async function requireInForce(tx: Knex.Transaction, version: number): Promise<void> {
   const [row] = await rows(tx, sql`select ${isInForce(tx, version)} as current`);
   if (row?.['current'] !== true) throw modelChanged();
+}
+
+/** Times that work is begun; a version follows another after seconds, so that the second time is enough but for bad luck. */
+const MOST_TRIES = 3;
+
+/**
+ * Does work that reads the Model and writes by it; done anew when that Model was replaced meanwhile. Work that failed so has written
+ * nothing, and must ask for the Model itself.
+ * @throws AppError model_changed when that happens again and again
+ */
+export async function onModelInForce<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isAppError(error, 'model_changed') || attempt === MOST_TRIES) throw error;
+    }
+  }
 }

@@ -24,6 +24,8 @@ const BEAT_MS = 1000;
 export interface ModelStore {
   /** The Model in force; asks the database at most once a second. Version 0 when nothing was ever applied. */
   current(): Promise<Model>;
+  /** The next one to ask for the Model asks the database: somebody found that there is a later version. */
+  expire(): void;
   /** The Model in force, asking the database now. */
   load(): Promise<Model>;
   /** What fulfilling the wish would do; a set alone is what the files say. Writes nothing. @throws AppError metadata_invalid */
@@ -58,11 +60,23 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
   let cached: { readonly model: Model; readonly askedAt: number } | null = null;
   let asking: Promise<Model> | null = null;
 
+  let compiling: { readonly version: number; readonly model: Promise<Model> } | null = null;
+
   const loadVersion = async (version: number, askedAt: number): Promise<Model> => {
     if (cached?.model.version === version) {
       cached = { model: cached.model, askedAt };
       return cached.model;
     }
+    // All who find the new version at the same moment wait for the one who compiles it.
+    if (compiling?.version === version) return compiling.model;
+    const model = compile(version, askedAt).finally(() => {
+      if (compiling?.version === version) compiling = null;
+    });
+    compiling = { version, model };
+    return model;
+  };
+
+  const compile = async (version: number, askedAt: number): Promise<Model> => {
     const recorded = await readVersion(db, version);
     const physical = recorded.names ?? (await readPhysicalNames(db));
     const model = compileModel({ set: recorded.set, physical, version, schema, extensions });
@@ -78,10 +92,17 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
   };
 
   const ask = (): Promise<Model> => {
-    asking ??= load().finally(() => {
-      asking = null;
+    if (asking !== null) return asking;
+    const answer = load().finally(() => {
+      if (asking === answer) asking = null;
     });
-    return asking;
+    asking = answer;
+    return answer;
+  };
+
+  const expire = (): void => {
+    if (cached !== null) cached = { model: cached.model, askedAt: -Infinity };
+    asking = null;
   };
 
   const beatOnce = async (): Promise<void> => {
@@ -127,6 +148,7 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
 
   return {
     current: async () => (cached !== null && performance.now() - cached.askedAt < FRESH_MS ? cached.model : ask()),
+    expire,
     load,
     plan: async (wish, planOptions = {}) => (await planWish(planner, asWish(wish), planOptions)).plan,
     apply: async (wish, by, applyOptions = {}) => {

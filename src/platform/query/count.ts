@@ -11,8 +11,17 @@ export interface CountResult {
   readonly countIsEstimate?: boolean;
 }
 
-/** How many rows a read has, as exactly as asked for. Hidden rows never count. */
-export async function countRows(db: Knex, source: Source, conditions: readonly Sql[], kind: NonNullable<ReadQuery['count']>): Promise<CountResult> {
+/**
+ * How many rows a read has, as exactly as asked for. Hidden rows never count.
+ * @param mayGuess whether the planner's guess tells of nothing that is hidden
+ */
+export async function countRows(
+  db: Knex,
+  source: Source,
+  conditions: readonly Sql[],
+  kind: NonNullable<ReadQuery['count']>,
+  mayGuess: boolean,
+): Promise<CountResult> {
   switch (kind) {
     case 'none':
       return {};
@@ -22,8 +31,7 @@ export async function countRows(db: Knex, source: Source, conditions: readonly S
       return cappedCount(db, source, conditions);
     case 'estimate': {
       const capped = await cappedCount(db, source, conditions);
-      // The planner's estimate is made from all rows: under a row rule it would say something about hidden ones.
-      if (capped.countIsCapped !== true || source.rights.readGrants.some((grant) => grant.read.kind !== 'all')) return capped;
+      if (capped.countIsCapped !== true || !mayGuess) return capped;
       return { count: Math.max(CAP, await estimateRows(db, source, conditions)), countIsEstimate: true };
     }
   }

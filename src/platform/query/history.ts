@@ -25,6 +25,7 @@ export interface HistoryEntry {
   readonly actor: { readonly id: string | null; readonly name: string };
   /** What made the change: a request, a rule, an import, mail or a command. */
   readonly cause: { readonly kind: string; readonly rule?: string };
+  /** Null where none was given, and where the caller may not read all that was changed. */
   readonly reason: string | null;
   readonly changes: readonly FieldChange[];
 }
@@ -34,7 +35,7 @@ const ACTOR_KINDS: Readonly<Record<string, string>> = { portal: 'Portal', guest:
 
 /**
  * Every version of a record and of those that were merged into it, the newest first (at most 500), with the changes of the
- * fields that the caller may read in it now. The history of a trashed record is for those who may delete it.
+ * fields that the caller may read in it now; where a change is left out, so is the reason. The history of a trashed record is for those who may delete it.
  * @throws AppError not_found when there is no such record or the caller may not see it
  */
 export async function readHistory(db: Knex, ctx: CallContext, objectName: string, id: string): Promise<readonly HistoryEntry[]> {
@@ -89,8 +90,10 @@ function entryOf(
   people: ReadonlyMap<string, string>,
 ): HistoryEntry {
   const changes: FieldChange[] = [];
+  let isWhole = true;
   for (const [fieldId, pair] of Object.entries(asRecord(row['changes']))) {
     const field = fields.get(fieldId);
+    if (field !== undefined && !rights.readable.has(field.name)) isWhole = false;
     if (field === undefined || !rights.readable.has(field.name) || !Array.isArray(pair)) continue;
     const { format } = fieldType(field);
     changes.push({ field: field.name, label: field.label, from: format(pair[0]), to: format(pair[1]) });
@@ -105,7 +108,8 @@ function entryOf(
     at: toRfc3339(String(row['at'])),
     actor: actorOf(String(row['actor']), people),
     cause: typeof cause['rule'] === 'string' ? { kind, rule: cause['rule'] } : { kind },
-    reason: typeof row['reason'] === 'string' ? row['reason'] : null,
+    // The words of whoever wrote may tell of a value that is left out.
+    reason: isWhole && typeof row['reason'] === 'string' ? row['reason'] : null,
     changes: changes.sort((a, b) => order.indexOf(a.field) - order.indexOf(b.field)),
   };
 }

@@ -7,11 +7,11 @@ import { AppError } from '../errors.ts';
 import { isUuid } from '../ids.ts';
 import type { FieldModel } from '../model/types.ts';
 import { ident, ready, sql, type ReadyStatement, type Sql } from '../sql.ts';
-import { countRows } from './count.ts';
+import { countRows, type CountResult } from './count.ts';
 import { decodeCursor, encodeCursor, listHash } from './cursor.ts';
 import { onDay, timesOf, type TimeQuery } from './effective.ts';
 import { addExpanded, addNames, fieldsToRead, planExpand, type Expansion } from './expand.ts';
-import { planFilter } from './filter.ts';
+import { mayGuess, planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
 import {
   fillSlots,
@@ -84,11 +84,15 @@ export async function listRecords(db: Knex, call: CallContext, query: ReadQuery)
       expansions,
       shown.map((row) => row.record),
     );
-    const meta = count === 'none' ? {} : await countRows(handle, openListed(ctx, query), conditions, count);
+    const meta = count === 'none' ? {} : await countOf(handle, openListed(ctx, query), query, conditions, count);
     return { data, page: { next: found.length > limit && last !== undefined ? encodeCursor(hash, positionOf(page, last.row)) : null }, meta };
   };
   // A page and its count are of one moment.
   return count === 'none' || isTransaction(db) ? work(db) : db.transaction(work, { isolationLevel: 'repeatable read', readOnly: true });
+}
+
+function countOf(db: Knex, source: Source, query: ReadQuery, conditions: readonly Sql[], kind: NonNullable<ReadQuery['count']>): Promise<CountResult> {
+  return countRows(db, source, conditions, kind, kind === 'estimate' && mayGuess(source, query));
 }
 
 /** The trash is for those who may delete, and shows what they may delete. */

@@ -32,7 +32,16 @@ const MOST_PAIRS = 500;
 export async function listDuplicates(reader: Reader, db: Knex, context: CallContext, object: string, record: string | null): Promise<readonly ShownPair[]> {
   readRights(context, object);
   if (record !== null) await reader.get(db, context, object, record, { fields: ['id'] });
-  return shown(reader, db, context, object, await openPairs(db, { object, record, limit: MOST_PAIRS }));
+  const found: ShownPair[] = [];
+  let after: DuplicatePair | null = null;
+  // Pairs of hidden records take no place in the answer.
+  while (found.length < MOST_PAIRS) {
+    const pairs: readonly DuplicatePair[] = await openPairs(db, { object, record, after, limit: MOST_PAIRS });
+    found.push(...(await shown(reader, db, context, object, pairs)));
+    after = pairs.at(-1) ?? null;
+    if (pairs.length < MOST_PAIRS) break;
+  }
+  return found.slice(0, MOST_PAIRS);
 }
 
 async function shown(reader: Reader, db: Knex, context: CallContext, object: string, pairs: readonly DuplicatePair[]): Promise<readonly ShownPair[]> {

@@ -121,7 +121,8 @@ async function refusal(batch: Batch, matches: readonly Match[]): Promise<AppErro
   const rights = batch.rights === null ? null : await readRowRights(txOf(batch), context, object.name, [...new Set(matches.map(({ id }) => id))]);
   const seen = matches.filter(({ id }) => rights === null || rights.get(id)?.canRead === true);
   const duplicates = seen.map(({ id, rule, score }) => ({ object: object.name, id, rule: rule.rule.name, score }));
-  const rule = matches[0]?.rule.rule;
+  // What may be seen is spoken of first: the answer is then the same with and without a hidden one.
+  const rule = (seen[0] ?? matches[0])?.rule.rule;
   const detail = `There is a ${object.label} already that this one repeats: ${rule?.label ?? ''}.`;
   const errors = [{ pointer: '', code: 'duplicate', detail, rule: rule?.name ?? '', fix: 'Work on the record that is there, or correct the values.' }];
   return new AppError('conflict_unique', detail, { errors, extra: { duplicates } });

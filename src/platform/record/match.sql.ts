@@ -65,17 +65,18 @@ export async function keepPairs(tx: Knex.Transaction, pairs: readonly FoundPair[
   );
 }
 
-/** Open pairs, the newest first; of one record, or of all. */
+/** Open pairs, the newest first; of one record, or of all. `after` is the last one of those before. */
 export async function openPairs(
   db: Knex,
-  options: { readonly object: string; readonly record: string | null; readonly limit: number },
+  options: { readonly object: string; readonly record: string | null; readonly after?: DuplicatePair | null; readonly limit: number },
 ): Promise<readonly DuplicatePair[]> {
-  const { object, record, limit } = options;
+  const { object, record, after = null, limit } = options;
+  const older = after === null ? sql`` : sql` and (found_at, id) < (${after.foundAt}::timestamptz, ${after.id}::uuid)`;
   const ofRecord = record === null ? sql`` : sql` and (first_id = ${record}::uuid or second_id = ${record}::uuid)`;
   const found = await rows(
     db,
     sql`select id, object, rule, first_id, second_id, score, found_at from ${platformTable(db, 'duplicate_pair')}
-        where state = 'open' and object = ${object}${ofRecord} order by found_at desc, id desc limit ${limit}::int`,
+        where state = 'open' and object = ${object}${ofRecord}${older} order by found_at desc, id desc limit ${limit}::int`,
   );
   return found.map(toPair);
 }

@@ -202,7 +202,10 @@ function chosenValues(work: Work): Readonly<Record<string, unknown>> {
   for (const field of fields) {
     const own = images.get(request.survivor.id)?.[field.name] ?? null;
     const chosen = Object.hasOwn(request.fields, field.name) ? request.fields[field.name] : undefined;
-    const candidates = (chosen === undefined ? (request.fill ? order : [request.survivor.id]) : [chosen]).map((id) => images.get(id)?.[field.name] ?? null);
+    // What is hidden in one record does not move to where it may be read.
+    const isKept = (id: string): boolean => may?.readable.has(field.name) !== true || rights.get(id)?.readable.has(field.name) === true;
+    const asked = chosen === undefined ? (request.fill ? order : [request.survivor.id]) : [chosen];
+    const candidates = asked.filter(isKept).map((id) => images.get(id)?.[field.name] ?? null);
     // A record does not point at itself, nor at what it took in.
     const value = candidates.find((candidate) => !isEmpty(candidate) && !pointsInto(work, field.name, candidate)) ?? null;
     if (!isSame(own, value)) values[field.name] = value;

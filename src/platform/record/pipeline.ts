@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { unknownRecord } from '../access/rights.ts';
+import { readRowRights } from '../access/row-rights.sql.ts';
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
 import type { ReadPath, Row } from '../expression/types.ts';
@@ -159,7 +160,8 @@ async function checkVersions(machinery: Machinery, batch: Batch): Promise<void> 
 async function staleVersion(machinery: Machinery, batch: Batch, entry: Entry, version: number): Promise<AppError> {
   const { plan, db, context } = batch;
   const changed = await fieldsChangedSince(db, entry.id, version);
-  const isReadable = (name: string): boolean => batch.rights === null || batch.rights.readable.has(name);
+  const readable = batch.rights === null ? null : (await readRowRights(db, context, plan.object.name, [entry.id])).get(entry.id)?.readable;
+  const isReadable = (name: string): boolean => readable === null || readable?.has(name) === true;
   const clashing = plan.userFields
     .filter(({ field }) => changed.has(field.id) && entry.sent.has(field.name) && isReadable(field.name))
     .map(({ field }) => field.name);

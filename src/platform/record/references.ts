@@ -8,7 +8,10 @@ import { targetOf } from './images.ts';
 import { lockParents } from './load.sql.ts';
 import { liveTargets, objectsOf } from './references.sql.ts';
 
-/** A polymorphic reference given as a bare id (as expressions give it) gets the name of the object it belongs to. */
+/**
+ * A polymorphic reference given as a bare id (as expressions give it) gets the name of the object it belongs to. One that no
+ * record has is taken for the first object's, so that the check of references speaks of it as of one that may not be seen.
+ */
 export async function resolveBareIds(batch: Batch): Promise<void> {
   for (const field of batch.plan.references) {
     if (field.objectColumn === null) continue;
@@ -17,9 +20,7 @@ export async function resolveBareIds(batch: Batch): Promise<void> {
     const found = await objectsOf(batch.db, batch.context.model, field.ref?.to ?? [], [...new Set(bare.map((entry) => String(entry.after[field.name])))]);
     for (const entry of bare) {
       const id = String(entry.after[field.name]);
-      const object = found.get(id);
-      if (object === undefined) find(entry, field.name, 'reference', `${field.label} points to a record that does not exist, or that you may not see.`);
-      else entry.after[field.name] = { object, id };
+      entry.after[field.name] = { object: found.get(id) ?? field.ref?.to[0] ?? '', id };
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { rightsFor } from '../access/rights.ts';
 import type { CallContext } from '../access/types.ts';
 import { AppError, isAppError } from '../errors.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
@@ -72,9 +73,18 @@ export async function followChildren(write: WriteBatch, batch: Batch, followUps:
       await keepTrashRelations(tx, relationsOf(batch, { object, cleared, targets }, outcomes));
     } catch (error) {
       if (!isAppError(error, 'validation_failed')) throw error;
-      throw new AppError('conflict_reference', `Another record that points here cannot lose its reference: ${error.message}`, { cause: error });
+      const why = isOpen(batch, object) ? `: ${error.message}` : '.';
+      throw new AppError('conflict_reference', `Another record that points here cannot lose its reference${why}`, { cause: error });
     }
   }
+}
+
+/** Whether the caller may read every record of the object whole, so that what is wrong with one of them may be said. */
+function isOpen({ rights, context }: Batch, object: ObjectModel): boolean {
+  if (rights === null) return true;
+  return rightsFor(context, object.name).readGrants.some(
+    (grant) => grant.read.kind === 'all' && [...object.fields.keys()].every((name) => grant.fields.has(name)),
+  );
 }
 
 function relationsOf(batch: Batch, { object, cleared, targets }: FollowUp, outcomes: readonly WriteOutcome[]): readonly TrashRelation[] {

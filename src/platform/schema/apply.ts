@@ -162,7 +162,7 @@ async function blockers(db: Knex, table: string | null): Promise<string> {
   return found.map((row) => `Process ${String(row['pid'])} (${String(row['state'])}): ${String(row['query'])}.`).join(' ');
 }
 
-const DATA_STATES: readonly string[] = [SQLSTATE.uniqueViolation, SQLSTATE.foreignKeyViolation, SQLSTATE.checkViolation];
+const DATA_STATES: readonly string[] = [SQLSTATE.uniqueViolation, SQLSTATE.foreignKeyViolation, SQLSTATE.checkViolation, SQLSTATE.exclusionViolation];
 
 /** When records stand in the way that came after the plan was made, the half-made thing is taken back and the step refused. */
 async function explain(db: Knex, step: SchemaStep, error: unknown): Promise<unknown> {

@@ -12,7 +12,7 @@ export interface Offenders {
 export type Question =
   | { readonly kind: 'empty'; readonly table: string; readonly column: string }
   | { readonly kind: 'duplicates'; readonly table: string; readonly columns: readonly string[] }
-  /** Parts of the key are expressions of quoted columns. */
+  /** Parts of the key, first and last day are expressions over quoted columns. */
   | { readonly kind: 'overlap'; readonly table: string; readonly key: readonly string[]; readonly from: string; readonly through: string }
   /** `target` is quoted and qualified. */
   | { readonly kind: 'dangling'; readonly table: string; readonly column: string; readonly target: string };
@@ -48,12 +48,12 @@ export async function examine(db: Knex, question: Question): Promise<Offenders> 
       );
     }
     case 'overlap': {
-      const [from, through] = [ident(question.from), ident(question.through)];
+      const [from, through] = [keyword(question.from), keyword(question.through)];
       const keys = keyword(question.key.join(', '));
       // The latest end of what came before, in the order of first days, tells whether the next begins too early.
       const walked = sql`select id, ${from} as begun, ${through} as ended,
         max(coalesce(${through}, 'infinity'::date)) over (partition by ${keys} order by ${from}, id rows between unbounded preceding and 1 preceding) as before
-        from ${table} where deleted_at is null`;
+        from ${table} where deleted_at is null and ${from} is not null`;
       const where = sql`before >= begun or ended < begun`;
       return answer(
         await rows(

@@ -41,12 +41,16 @@ export function exclusionSteps(spec: TableSpec, context: PlanContext): readonly 
     time: isFilled ? 'after' : 'before',
   });
   if (rows === 0 || isNew(spec, context) || isFilled) return [{ step: made }];
-  const { key, from, through } = exclusion;
+  const key = exclusion.key.map(({ column, empty }) => {
+    const value = valueNow(column, spec, context);
+    return empty === null ? value : `coalesce(${value}, ${empty})`;
+  });
+  const [from, through] = [exclusion.from, exclusion.through].map((column) => `(${valueNow(column, spec, context)})::date`);
   return [
     {
       step: made,
       asks: {
-        question: { kind: 'overlap', table: spec.table, key, from, through },
+        question: { kind: 'overlap', table: spec.table, key, from: from ?? '', through: through ?? '' },
         otherwise: (count, finding) =>
           refused(
             `${spec.objectName} cannot become effective-dated: ${countWords(count, 'record')} ${count === 1 ? 'has' : 'have'} days that overlap another's of the same key, or that end before they begin.`,
@@ -56,6 +60,13 @@ export function exclusionSteps(spec: TableSpec, context: PlanContext): readonly 
       },
     },
   ];
+}
+
+/** What records will have in a column: what they have, or what a column that comes with this plan is filled with. */
+function valueNow(column: string, spec: TableSpec, context: PlanContext): string {
+  if (context.live.tables.get(spec.table)?.has(column) === true) return ident(column).text;
+  const fieldId = spec.columns.find((entry) => entry.name === column)?.fieldId ?? null;
+  return (fieldId === null ? undefined : context.fillers.get(fieldId)?.get(column)) ?? 'null';
 }
 
 /** What keeps days apart and is no longer wanted: it goes with the old version. */

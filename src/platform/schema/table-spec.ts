@@ -45,8 +45,8 @@ export interface ExclusionSpec {
   readonly name: string;
   /** All after `add constraint <name>`. */
   readonly ddl: string;
-  /** Parts of the key as expressions. */
-  readonly key: readonly string[];
+  /** Parts of the key; `empty` is what an empty one is taken for, null where none is empty. */
+  readonly key: readonly { readonly column: string; readonly empty: string | null }[];
   readonly from: string;
   readonly through: string;
   readonly columns: readonly string[];
@@ -151,13 +151,14 @@ function exclusionSpec(table: string, file: ObjectFile, physical: PhysicalNames)
   const key = dated.key.map((name) => {
     const field = file.properties[name];
     const empty = field === undefined ? undefined : EMPTY_PARTS[storedType(field)?.column?.cast ?? ''];
-    return empty === undefined ? ident(column(name)).text : `coalesce(${ident(column(name)).text}, ${empty})`;
+    return { column: column(name), empty: empty ?? null };
   });
+  const parts = key.map((part) => (part.empty === null ? ident(part.column).text : `(coalesce(${ident(part.column).text}, ${part.empty}))`));
   const [from, through] = [column(dated.from), column(dated.through)];
   const columns = [...dated.key.map(column), from, through];
   const range = `daterange(${ident(from).text}, ${ident(through).text} + 1, '[)')`;
   const hash = createHash('sha256').update(columns.join()).digest('hex').slice(0, 10);
-  const ddl = `exclude using gist (${key.map((part) => `${part.startsWith('coalesce') ? `(${part})` : part} with =`).join(', ')}, (${range}) with &&) where (deleted_at is null)`;
+  const ddl = `exclude using gist (${parts.map((part) => `${part} with =`).join(', ')}, (${range}) with &&) where (deleted_at is null and ${ident(from).text} is not null)`;
   return { name: `${table}_${hash}_e`, ddl, key, from, through, columns };
 }
 

@@ -96,6 +96,29 @@ describe('effective-dated objects', () => {
     for (const entry of tries) if (entry.status === 'rejected') expect(entry.reason).to.have.property('code', 'conflict_unique');
   });
 
+  it('let one of two hundred writers at once have its fact, and surface no deadlock', async () => {
+    const wide = await makeClub(20);
+    try {
+      const call = callOf(wide.model);
+      const of = (await engine.writeOne(wide.db, call, 'Person', { kind: 'create', values: { name: 'Gil' } })).id;
+      const codes = await Promise.all(
+        Array.from({ length: 200 }, async (_, index) => {
+          const since = new Date(Date.UTC(2027, 0, 1 + (index % 60))).toISOString().slice(0, 10);
+          const values = { person: of, section: 'go', since };
+          return engine.writeOne(wide.db, call, 'Place', { kind: 'create', values }).then(
+            () => 'written',
+            (error: unknown) => (error instanceof AppError ? error.code : String(error)),
+          );
+        }),
+      );
+      const counts = Object.fromEntries([...new Set(codes)].sort().map((code) => [code, codes.filter((other) => other === code).length]));
+      expect(counts).to.deep.equal({ conflict_unique: 199, written: 1 });
+      expect((await reader.list(wide.db, call, { object: 'Place' })).data).to.have.length(1);
+    } finally {
+      await wide.drop();
+    }
+  });
+
   it('close one fact and open the next in one operation', async () => {
     const ann = await person('Eve');
     const first = await place(ann, '2027-01-01', '2027-12-31', { board: 3, badge: 'E-1' });
@@ -197,7 +220,7 @@ describe('effective-dated objects', () => {
       sql`select pg_get_constraintdef(oid) as text from pg_constraint where contype = 'x' and connamespace = 'credenza'::regnamespace`,
     );
     expect(String(found[0]?.['text'])).to.match(
-      /^EXCLUDE USING gist \(COALESCE\(person_.* WITH =, .*daterange\(since_\w+, \(until_\w+ \+ 1\), '\[\)'::text\) WITH &&\) WHERE \(\(deleted_at IS NULL\)\)$/,
+      /^EXCLUDE USING gist \(COALESCE\(person_.* WITH =, .*daterange\(since_\w+, \(until_\w+ \+ 1\), '\[\)'::text\) WITH &&\) WHERE \(\(\(deleted_at IS NULL\) AND \(since_\w+ IS NOT NULL\)\)\)$/,
     );
   });
 });

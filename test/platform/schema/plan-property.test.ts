@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { SQLSTATE, sqlState } from '../../../src/platform/db.ts';
 import { isAppError } from '../../../src/platform/errors.ts';
 import { toStored } from '../../../src/platform/metadata/store-form.ts';
 import type { MetadataSet } from '../../../src/platform/metadata/types.ts';
@@ -8,8 +9,10 @@ import { liveTables } from './live-tables.ts';
 import { randomSet, valueFor } from './random-sets.ts';
 import { makeWorld, type World } from './world.ts';
 
-/** Pairs of sets; more of them by the environment, for a long search. */
-const RUNS = Number(process.env['PLAN_CASES'] ?? 20);
+/** Pairs of sets: the same twenty every time; more and others by the environment, for a long search. */
+const CASES = process.env['PLAN_CASES'];
+const RUNS = Number(CASES ?? 20);
+const SEED = CASES === undefined ? { seed: 20_270_304 } : {};
 
 /** Puts a few records into every object: values that fit, some empty; required fields are filled. */
 async function fill(world: World, set: MetadataSet, draws: readonly number[]): Promise<void> {
@@ -23,7 +26,14 @@ async function fill(world: World, set: MetadataSet, draws: readonly number[]): P
       });
       // A required reference cannot be filled without records to point at; such an object stays empty.
       if (values.some(([name, value]) => value === null && file.required?.includes(name) === true)) continue;
-      await world.insert(object, Object.fromEntries(values));
+      const record = new Map(values);
+      if (String(record.get('ends')) < String(record.get('begins'))) record.set('ends', null);
+      try {
+        await world.insert(object, Object.fromEntries(record));
+      } catch (error) {
+        // A fact that overlaps another one is left out.
+        if (sqlState(error) !== SQLSTATE.exclusionViolation) throw error;
+      }
     }
   }
 }
@@ -89,7 +99,7 @@ describe('plans of random pairs of sets', () => {
           await twin.drop();
         }
       }),
-      { numRuns: RUNS, interruptAfterTimeLimit: 3_000_000 },
+      { numRuns: RUNS, ...SEED, interruptAfterTimeLimit: 3_000_000 },
     );
     expect(applied).to.be.greaterThan(RUNS / 3);
     process.stdout.write(

@@ -62,7 +62,19 @@ const drawnObject = fc.record({
   name: fc.constantFrom(...OBJECT_NAMES),
   fields: fc.uniqueArray(drawnField, { maxLength: 5, selector: (field) => field.slot, comparator: 'IsStrictlyEqual' }),
   together: fc.boolean(),
+  dated: fc.constantFrom<'no' | 'fields' | 'name' | 'more'>('no', 'no', 'no', 'fields', 'name', 'more'),
 });
+
+const DAY: FieldSchema = { type: 'string', format: 'date' };
+
+/** Kinds that may be in the key of an effective-dated object though they are empty. */
+const inKey = (made: FieldSchema): boolean =>
+  made.type === 'string' && made['x-formula'] === undefined && made['x-sequence'] === undefined && ['text', 'email', 'one'].includes(kindOfKey(made));
+
+function kindOfKey(made: FieldSchema): string {
+  if (made['x-ref'] !== undefined) return typeof made['x-ref'].to === 'string' ? 'one' : 'many';
+  return made.format ?? 'text';
+}
 
 /** Sets that share their ids, so that any two of them are a change of each other: renames, other types, things gone and come. */
 export const randomSet: fc.Arbitrary<MetadataSet> = fc
@@ -82,9 +94,16 @@ export const randomSet: fc.Arbitrary<MetadataSet> = fc
         const name = [field.name, ...FIELD_NAMES].find((entry) => !fields.has(entry)) ?? field.name;
         fields.set(name, fieldOf(field, index, targets));
       }
-      const required = object.fields.flatMap((field) =>
+      const isDated = object.dated === 'name' || object.dated === 'more';
+      if (object.dated !== 'no') {
+        fields.set('begins', { ...DAY, 'x-default': "date('2026-01-01')", 'x-id': `${OBJECTS[index]?.slice(0, 10) ?? ''}91` });
+        fields.set('ends', { ...DAY, 'x-id': `${OBJECTS[index]?.slice(0, 10) ?? ''}92` });
+      }
+      const more = object.dated === 'more' ? [...fields].filter(([name, made]) => name !== 'name' && inKey(made)).map(([name]) => name) : [];
+      const named = object.fields.flatMap((field) =>
         [...fields].flatMap(([name, made]) => (made['x-id'] === idOf(index, field.slot) && mayBeRequired(field, made) ? [name] : [])),
       );
+      const required = [...named, ...(object.dated === 'no' ? [] : ['begins'])];
       const plain = [...fields].filter(([, made]) => made['x-formula'] === undefined && made['x-sequence'] === undefined).map(([name]) => name);
       const file: ObjectFile = {
         title: names.get(index) ?? '',
@@ -92,6 +111,7 @@ export const randomSet: fc.Arbitrary<MetadataSet> = fc
         'x-object': { id: OBJECTS[index] ?? '', plural: `${names.get(index) ?? ''}s`, name: '{name}' },
         properties: Object.fromEntries(fields),
         ...(required.length === 0 ? {} : { required }),
+        ...(isDated ? { 'x-effective': { from: 'begins', through: 'ends', key: ['name', ...more.slice(0, 2)] } } : {}),
         ...(object.together && plain.length > 1 ? { 'x-unique': [plain.slice(0, 2)] } : {}),
       };
       return [[names.get(index) ?? '', file]];

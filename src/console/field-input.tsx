@@ -1,8 +1,9 @@
-import { Checkbox, MultiSelect, NativeSelect, Select, Textarea, TextInput } from '@mantine/core';
+import { Checkbox, Fieldset, MultiSelect, NativeSelect, Select, Textarea, TextInput } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call } from './api.ts';
+import { ADDRESS_PARTS, addressPart, editText } from './labels.ts';
 import type { FieldDescription, ListAnswer, RecordData } from './types.ts';
 
 interface InputProps {
@@ -88,13 +89,30 @@ export function FieldInput(props: InputProps) {
         }}
       />
     );
-  if (field.kind === 'longText' || field.kind === 'richText') {
+  if (field.kind === 'address')
+    return (
+      <Fieldset legend={common.label}>
+        {ADDRESS_PARTS.map(([part, label]) => (
+          <TextInput
+            key={part}
+            label={label}
+            description={part === 'line1' ? common.description : undefined}
+            error={part === 'line1' ? error : undefined}
+            value={addressPart(value, part)}
+            onChange={(event) => {
+              onChange(Object.fromEntries(ADDRESS_PARTS.map(([name]) => [name, name === part ? event.currentTarget.value : addressPart(value, name)])));
+            }}
+          />
+        ))}
+      </Fieldset>
+    );
+  if (field.kind === 'longText' || field.kind === 'richText' || field.kind === 'json') {
     return (
       <Textarea
         {...common}
         autosize
         minRows={3}
-        value={String(value ?? '')}
+        value={editText(value)}
         onChange={(event) => {
           onChange(event.currentTarget.value);
         }}
@@ -118,7 +136,7 @@ export function FieldInput(props: InputProps) {
     <TextInput
       {...common}
       type={INPUT_TYPES[field.kind] ?? 'text'}
-      value={String(value ?? '')}
+      value={editText(value)}
       onChange={(event) => {
         onChange(event.currentTarget.value);
       }}

@@ -139,6 +139,8 @@ describe('the credenza command', () => {
     expect(await credenza(['get', 'Network', id, '--recorded-at', '2001-01-01'])).to.include({ code: 1, out: '' });
     expect((await credenza(['get', 'Network', id, '--as-of', '2999-01-01', '--fields', 'name'])).out).to.include('name: =1+1');
     expect((await credenza(['list', 'Network', '--effective-on', 'today'])).said).to.match(/"effectiveOn" is a day/);
+    expect(await credenza(['export', 'Network', '--effective-on', '2026-02-30'])).to.include({ code: 1, out: '' });
+    expect((await credenza(['export', 'Network', '--effective-on', '2026-02-28', '--fields', 'code'])).out).to.equal('code\r\nGOLD\r\n');
     expect(await credenza(['succeed', 'Network', id, 'name=x', '--dry-run'])).to.include({ code: 1 });
     expect((await credenza(['export', 'Network', '--fields', 'code,name'])).out).to.equal("code,name\r\nGOLD,'=1+1\r\n");
     expect((await credenza(['export', 'Network', '--fields', 'code,name', '--format', 'ndjson'])).out).to.equal('{"code":"GOLD","name":"=1+1"}\n');

@@ -43,7 +43,7 @@ export const RECORD_COMMANDS: readonly Command[] = [
     usage: 'OBJECT',
     example: 'npx credenza export Provider --filter "status == \'active\'" --format csv > providers.csv',
     positionals: [1, 1],
-    options: { filter: FILTER, fields: FIELDS, format: { value: 'csv|ndjson', help: 'Default: csv.' } },
+    options: { filter: FILTER, fields: FIELDS, 'effective-on': EFFECTIVE_ON, format: { value: 'csv|ndjson', help: 'Default: csv.' } },
     run: (call) => withApp(call, (app) => exportRecords(call, app)),
   },
   {
@@ -165,7 +165,8 @@ async function exportRecords(call: Call, app: App): Promise<void> {
   const context = await commandContext(app, 'export');
   const object = objectName(context.model, call.positionals[0] ?? '');
   const fields = split(call.option('fields')) ?? [...readRights(context, object).readable].filter((name) => name !== 'deletedAt');
-  const filter = call.option('filter');
+  const [filter, effectiveOn] = [call.option('filter'), call.option('effective-on')];
+  const narrowed = { ...(filter === null ? {} : { filter }), ...(effectiveOn === null ? {} : { effectiveOn }) };
   // In a file every kind has its own text, which an import reads back.
   const cells = fields.map((name) => {
     const field = context.model.objects.get(object)?.fields.get(name);
@@ -173,7 +174,7 @@ async function exportRecords(call: Call, app: App): Promise<void> {
   });
   let cursor: string | null = null;
   do {
-    const query: ReadQuery = { object, fields, sort: ['id'], limit: 500, ...(filter === null ? {} : { filter }), ...(cursor === null ? {} : { cursor }) };
+    const query: ReadQuery = { object, fields, sort: ['id'], limit: 500, ...narrowed, ...(cursor === null ? {} : { cursor }) };
     const page = await app.reader.list(app.db, context, query);
     // Only now: a filter that is wrong leaves the output empty.
     if (format === 'csv' && cursor === null) call.io.out(csvLine(fields));

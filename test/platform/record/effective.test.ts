@@ -1,7 +1,9 @@
+import { Readable } from 'node:stream';
 import { expect } from 'chai';
 import type { CallContext } from '../../../src/platform/access/types.ts';
 import { inTransaction } from '../../../src/platform/db.ts';
 import { AppError } from '../../../src/platform/errors.ts';
+import { makeImporter, type RejectedRow } from '../../../src/platform/import/import.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import type { RecordData } from '../../../src/platform/query/types.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
@@ -117,6 +119,32 @@ describe('effective-dated objects', () => {
     } finally {
       await wide.drop();
     }
+  });
+
+  it('reject just the overlapping rows of an import, each by its line', async () => {
+    const ann = await person('Import');
+    await place(ann, '2027-01-01', '2027-01-31', { section: 's7' });
+    const lines = Array.from(
+      { length: 1_200 },
+      (_, index) => `${ann},s${String(index % 400)},20${String(30 + Math.floor(index / 400))}-01-01,20${String(30 + Math.floor(index / 400))}-12-31`,
+    );
+    // Against a record that is there, against a row before, against itself, and a row after all of them.
+    const planted = new Map([
+      [100, `${ann},s7,2027-01-31,2027-02-28`],
+      [700, `${ann},s5,2030-06-01,2030-06-30`],
+      [900, `${ann},s9,2040-02-01,2040-01-01`],
+    ]);
+    for (const [at, line] of planted) lines.splice(at, 0, line);
+    lines.push(`${ann},s399,2032-12-31,`);
+    const rejected: RejectedRow[] = [];
+    const content = Readable.from([['person,section,since,until', ...lines].join('\n')]);
+    const importer = makeImporter({ engine });
+    const result = await importer.run(club.db, at(), { object: 'Place', map: null, fileName: 'places.csv', content }, (row) => void rejected.push(row));
+    expect(result).to.deep.equal({ read: 1_204, created: 1_200, updated: 0, unchanged: 0, rejected: 4 });
+    expect(rejected.map(({ line }) => line).sort((left, right) => left - right)).to.deep.equal([102, 702, 902, 1_205]);
+    const overlap = 'Another Place with the same Person and Section is in force on some of these days.';
+    expect(rejected.filter(({ reason }) => reason.includes(overlap))).to.have.length(3);
+    expect(rejected.find(({ line }) => line === 902)?.reason).to.include('Through is before From.');
   });
 
   it('close one fact and open the next in one operation', async () => {

@@ -7,12 +7,14 @@ import { displayName } from '../../../src/platform/query/display-name.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import type { RecordData } from '../../../src/platform/query/types.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
+import { mergeRecords } from '../../../src/platform/record/merge.ts';
 import { succeedRecord } from '../../../src/platform/record/succeed.ts';
+import { undoChange } from '../../../src/platform/record/undo.ts';
 import { makeClub, type Club } from '../record/fixtures/club.ts';
 import { callOf } from '../record/fixtures/gardens.ts';
 import { objectFile, setOf } from '../schema/builders.ts';
 
-const OPERATIONS = 220;
+const OPERATIONS = 260;
 const PAIRS = 1_000;
 const SEED = 20_270_401;
 
@@ -35,6 +37,8 @@ const operation = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('board' as const), which, board: fc.option(fc.nat(9)), until: fc.option(day) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('pay' as const), which, amount: fc.constantFrom('1', '2.5') }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('repay' as const), which, other: fc.option(which) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('merge' as const), object: fc.constantFrom('Person', 'Place'), which, other: which }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('undo' as const), object: fc.constantFrom('Person', 'Place', 'Payment'), which }) },
   {
     weight: 1,
     arbitrary: fc.record({ kind: fc.constantFrom('trash' as const, 'restore' as const), object: fc.constantFrom('Person', 'Place', 'Payment'), which }),
@@ -48,6 +52,7 @@ describe('records as they were', function () {
   const snapshots: { readonly at: string; readonly state: Snapshot }[] = [];
   const ids: Record<string, string[]> = { Person: [], Place: [], Payment: [] };
   let written = 0;
+  const done = { merge: 0, undo: 0 };
 
   before(async () => {
     club = await makeClub();
@@ -102,10 +107,26 @@ describe('records as they were', function () {
         return create('Payment', { place: pick('Place', step.which), amount: step.amount });
       case 'repay':
         return update('Payment', step.which, { place: step.other === null ? null : pick('Place', step.other) });
+      case 'merge': {
+        const [survivor, source] = [await versioned(step.object, step.which), await versioned(step.object, step.other)];
+        await mergeRecords({ engine, reader }, db, call, step.object, { survivor, sources: [source], fields: {}, fill: true, preview: false });
+        done.merge += 1;
+        return;
+      }
+      case 'undo': {
+        await undoChange({ engine, reader }, db, call, step.object, { ...(await versioned(step.object, step.which)), merge: null });
+        done.undo += 1;
+        return;
+      }
       case 'trash':
       case 'restore':
         await engine.writeOne(db, call, step.object, { kind: step.kind === 'trash' ? 'delete' : 'restore', id: pick(step.object, step.which) });
     }
+  }
+
+  async function versioned(object: string, at: number): Promise<{ readonly id: string; readonly version: number }> {
+    const { id, version } = await reader.get(club.db, callOf(club.model), object, pick(object, at), { fields: ['id'] });
+    return { id, version };
   }
 
   async function readAll(): Promise<Snapshot> {
@@ -149,8 +170,9 @@ describe('records as they were', function () {
       if (JSON.stringify(should).includes('"data":[{')) lists += 1;
     }
     process.stdout.write(
-      `      ${String(written)} of ${String(OPERATIONS)} operations written; ${String(PAIRS)} pairs, ${String(found)} with a record, ${String(lists)} with related records\n`,
+      `      ${String(written)} of ${String(OPERATIONS)} operations written, ${String(done.merge)} merges and ${String(done.undo)} undone among them; ${String(PAIRS)} pairs, ${String(found)} with a record, ${String(lists)} with related records\n`,
     );
+    expect(Math.min(done.merge, done.undo)).to.be.greaterThan(3);
     expect(found).to.be.greaterThan(PAIRS / 4);
     expect(lists).to.be.greaterThan(PAIRS / 20);
   });

@@ -18,7 +18,7 @@ import { compilePath } from './paths.ts';
 import { checkDerived, compileRollup } from './rollups.ts';
 import type { PhysicalNames } from './physical.ts';
 import type { CheckModel, FieldModel, Model, ObjectModel, PathModel, ToManyModel } from './types.ts';
-import { compileValidate, makeAjv } from './validate.ts';
+import { compileValidate } from './validate.ts';
 
 /** What other parts and domain modules add to the Model. */
 export interface ModelExtensions {
@@ -116,7 +116,6 @@ export function compile(input: CompileInput): { readonly model: Model; readonly 
     typed(pointer, wanted, () => checkExpression(text, expressions, { object, ...(variables === undefined ? {} : { variables }) }));
 
   const objects = new Map<string, ObjectModel>();
-  const ajv = makeAjv();
   for (const draft of drafts.values()) {
     const pointer = (rest: string): string => metadataPointer('objects', draft.name, rest);
     for (const field of draft.fields.values()) {
@@ -145,7 +144,7 @@ export function compile(input: CompileInput): { readonly model: Model; readonly 
     }
     const path = paths.get(draft.name);
     const pathModel = path === undefined ? null : compilePath(path, draft.fields, checkAt, errors);
-    objects.set(draft.name, finishObject(draft, pathModel, checkAt, errors, compileValidate(ajv, draft.fields), set.valueSets));
+    objects.set(draft.name, finishObject(draft, pathModel, checkAt, errors, compileValidate(draft.fields), set.valueSets));
   }
   errors.push(...checkDerived(objects, (object, field, rest) => metadataPointer('objects', object, fieldPointer(field, rest))));
   const calendarLookup = calendarsOf(set, errors);
@@ -179,11 +178,18 @@ export function compile(input: CompileInput): { readonly model: Model; readonly 
 /** The calendar that a plan has which brings none of that name: weekdays without the federal holidays. */
 const PLAN_CALENDAR: CalendarFile = { name: 'plan', zone: 'America/New_York', weekdays: [1, 2, 3, 4, 5], holidays: ['us-federal'] };
 
+/** Days are worked out for 45 years; one version seldom differs from the next in them. */
+let latestCalendars: { readonly key: string; readonly calendars: Calendars } | null = null;
+
 /** The business calendars of a set; the one called `plan` says what "today" is. Holiday files were read with the set, so their text is at hand. */
 export function calendarsOf(set: MetadataSet, errors: ErrorDetail[]): Calendars {
   const files = new Map<string, CalendarFile>([[PLAN_CALENDAR.name, PLAN_CALENDAR], ...set.calendars]);
+  const key = JSON.stringify([...files]);
+  if (latestCalendars?.key === key) return latestCalendars.calendars;
   try {
-    return makeCalendars(files, PLAN_CALENDAR.name, (text) => text);
+    const calendars = makeCalendars(files, PLAN_CALENDAR.name, (text) => text);
+    latestCalendars = { key, calendars };
+    return calendars;
   } catch (error) {
     if (!isAppError(error, 'metadata_invalid')) throw error;
     errors.push(...(error.errors.length > 0 ? error.errors : [{ pointer: 'metadata/calendars', code: 'wrong_calendar', detail: error.message }]));

@@ -1,4 +1,4 @@
-import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import Big from 'big.js';
 import { pointerToken } from '../metadata/kinds.ts';
 import { suggestion } from '../metadata/suggest.ts';
@@ -32,8 +32,7 @@ const EXPECTED: Readonly<Partial<Record<FieldKind, { readonly code: string; read
   textList: { code: 'wrong_type', what: 'a list of texts', fix: 'Send a list of texts.' },
 };
 
-/** One ajv for all objects of a Model. */
-export function makeAjv(): Ajv2020 {
+function makeAjv(): Ajv2020 {
   const ajv = new Ajv2020({ strict: true, strictRequired: false, allErrors: true, verbose: true, formats: FORMATS });
   ajv.addKeyword({
     keyword: 'x-minimum',
@@ -60,9 +59,30 @@ export function storedSchema(fields: ReadonlyMap<string, FieldModel>): JsonSchem
   return { type: 'object', properties, additionalProperties: false };
 }
 
+const ajv = makeAjv();
+const KEPT_CHECKS = 500;
+const checks = new Map<string, ValidateFunction>();
+
+/**
+ * The compiled check of a JSON Schema. Compiling was two thirds of what a new Model takes, while nothing else runs; of two Models that
+ * follow each other most objects are alike, so the most recent checks are kept.
+ */
+function checkOf(schema: JsonSchema): ValidateFunction {
+  const key = JSON.stringify(schema);
+  const known = checks.get(key);
+  checks.delete(key);
+  const check = known ?? ajv.compile(schema);
+  // ajv keeps what it compiled for ever; here it is kept no longer than it is used.
+  if (known === undefined) ajv.removeSchema(schema);
+  checks.set(key, check);
+  const oldest = checks.size > KEPT_CHECKS ? checks.keys().next() : undefined;
+  if (oldest?.done === false) checks.delete(oldest.value);
+  return check;
+}
+
 /** Compiles the check of one object's records. Its words are ours; the values are never repeated in them. */
-export function compileValidate(ajv: Ajv2020, fields: ReadonlyMap<string, FieldModel>): ValidateRecord {
-  const check = ajv.compile(storedSchema(fields));
+export function compileValidate(fields: ReadonlyMap<string, FieldModel>): ValidateRecord {
+  const check = checkOf(storedSchema(fields));
   const required = [...fields.values()].filter((field) => field.required && !field.system);
   const names = [...fields.keys()];
   return (values) => {

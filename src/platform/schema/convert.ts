@@ -2,7 +2,7 @@ import { sortKey } from '../expression/sort-key.ts';
 import { dayInZone, instantInZone } from '../expression/zones.ts';
 import { FIELD_TYPES, fieldType, isFieldKind } from '../model/field-types.ts';
 import type { FieldKind, FieldModel } from '../model/types.ts';
-import { compileValidate, makeAjv } from '../model/validate.ts';
+import { compileValidate } from '../model/validate.ts';
 import type { FillSource } from './types.ts';
 
 /** What a value becomes in another type; null when it does not convert. */
@@ -22,7 +22,7 @@ export interface Converter {
 export function makeConverter(source: FillSource, target: FieldModel, zone: string): Converter {
   const from = kindOfStored(source);
   const field: FieldModel = { ...target, required: false, name: 'value' };
-  const validate = compileValidate(makeAjv(), new Map([['value', field]]));
+  const validate = compileValidate(new Map([['value', field]]));
   const type = fieldType(field);
   return {
     convert(raw, object) {

@@ -14,7 +14,7 @@ import { readPhysicalNames } from './names.sql.ts';
 import { planWish, type PlanOptions, type Wish } from './planner.ts';
 import { beat, leave } from './processes.sql.ts';
 import type { ApplyResult, SchemaPlan, VersionEntry } from './types.ts';
-import { currentVersion, listVersions, readVersion, type Recorded } from './versions.sql.ts';
+import { currentVersion, listVersions, readInForce, readVersion, type Recorded } from './versions.sql.ts';
 
 /** How long a process may go on with a Model before it asks whether there is a newer one. */
 const FRESH_MS = 1000;
@@ -77,7 +77,7 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
   };
 
   const compile = async (version: number, askedAt: number): Promise<Model> => {
-    const recorded = await readVersion(db, version);
+    const recorded = await readInForce(db, version);
     const physical = recorded.names ?? (await readPhysicalNames(db));
     const model = compileModel({ set: recorded.set, physical, version, schema, extensions });
     // Two loads may overlap: an older answer never takes the place of a newer one.

@@ -48,6 +48,14 @@ export async function readVersion(db: Knex, version: number): Promise<Recorded> 
   };
 }
 
+/** Of a version only what the Model is compiled from: other processes wait for it. Reads only. @throws AppError not_found */
+export async function readInForce(db: Knex, version: number): Promise<Pick<Recorded, 'set' | 'names'>> {
+  if (version === 0) return { set: emptySet(), names: new Map() };
+  const [row] = await rows(db, sql`select content, names from ${platformTable(db, 'metadata_version')} where version = ${version}::int`);
+  if (row === undefined) throw new AppError('not_found', `There is no version ${String(version)} of the metadata.`);
+  return { set: fromStored(row['content']), names: namesFromJson(row['names']) };
+}
+
 const REMOVED = ':removed';
 
 /** Boundary: a package as `writeVersion` kept it. */

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { AppError, type ErrorDetail } from '../errors.ts';
 import { metadataId, type RandomBytes } from '../ids.ts';
-import { emptySet, KINDS } from './kinds.ts';
+import { emptySet, KINDS, putFile } from './kinds.ts';
 import { findFiles, invalidMetadata } from './load.ts';
 import type { FieldSchema, MetadataKind, MetadataSet, ObjectFile } from './types.ts';
 
@@ -30,9 +30,9 @@ export function completeIds(set: MetadataSet, known: KnownIds = NO_IDS, random?:
   for (const { kind } of KINDS) {
     if (kind === 'objects') continue;
     for (const [name, file] of set[kind])
-      store(result, kind, name, file.id === undefined ? { ...file, id: known.file(kind, name) ?? metadataId(random) } : file);
+      putFile(result, kind, name, file.id === undefined ? { ...file, id: known.file(kind, name) ?? metadataId(random) } : file);
   }
-  for (const [name, file] of set.objects) store(result, 'objects', name, completeObject(name, file, known, random));
+  for (const [name, file] of set.objects) putFile(result, 'objects', name, completeObject(name, file, known, random));
   return { ...result, templates: set.templates };
 }
 
@@ -105,8 +105,4 @@ export function idsOf(set: MetadataSet): KnownIds {
 export function requiredId(id: string | undefined, what: string): string {
   if (id === undefined) throw new AppError('internal', `${what} has no id: complete the ids before compiling.`);
   return id;
-}
-
-function store(set: MetadataSet, kind: MetadataKind, name: string, file: unknown): void {
-  (set[kind] as Map<string, unknown>).set(name, file);
 }

@@ -1,5 +1,5 @@
 import type { ErrorDetail } from '../errors.ts';
-import { emptySet, KINDS } from './kinds.ts';
+import { emptySet, KINDS, putFile } from './kinds.ts';
 import { idIn, invalidMetadata } from './load.ts';
 import type { MetadataKind, MetadataSet } from './types.ts';
 import { fileChecks } from './validator.ts';
@@ -22,10 +22,10 @@ export function changedSet(current: MetadataSet, files: FilesByFolder, removed: 
     for (const [name, file] of current[kind]) {
       const isGone = gone.delete(`${folder}/${name}`);
       const id = idIn(file);
-      if (mine.has(name)) put(result, kind, name, withId(mine.get(name), kind, id));
-      else if (!isGone && !(id !== undefined && ids.has(id))) put(result, kind, name, file);
+      if (mine.has(name)) putFile(result, kind, name, withId(mine.get(name), kind, id));
+      else if (!isGone && !(id !== undefined && ids.has(id))) putFile(result, kind, name, file);
     }
-    for (const [name, file] of mine) if (!result[kind].has(name)) put(result, kind, name, file);
+    for (const [name, file] of mine) if (!result[kind].has(name)) putFile(result, kind, name, file);
   }
   const templates = new Map<string, string>();
   for (const [name, text] of current.templates) if (!gone.delete(`templates/${name}`)) templates.set(name, text);
@@ -85,9 +85,4 @@ function idOf(content: unknown): string | undefined {
 function withId(content: unknown, kind: MetadataKind, id: string | undefined): unknown {
   if (kind === 'objects' || typeof content !== 'object' || content === null || 'id' in content || id === undefined) return content;
   return { id, ...content };
-}
-
-/** Boundary: the content has passed the JSON Schema of its kind, or the findings end the change. */
-function put(set: MetadataSet, kind: MetadataKind, name: string, content: unknown): void {
-  (set[kind] as Map<string, unknown>).set(name, content);
 }

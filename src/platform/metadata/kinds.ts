@@ -84,3 +84,8 @@ export function emptySet(): MetadataSet {
     templates: new Map(),
   };
 }
+
+/** Boundary: puts a file into a set that is being made. Its content has passed the JSON Schema of its kind, or comes of files that have. */
+export function putFile(set: MetadataSet, kind: keyof MetadataSet, name: string, content: unknown): void {
+  (set[kind] as Map<string, unknown>).set(name, content);
+}

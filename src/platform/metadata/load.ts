@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, relative, resolve, sep } from 'node:path';
 import { AppError, type ErrorDetail } from '../errors.ts';
-import { emptySet, KINDS, type KindEntry } from './kinds.ts';
-import type { FieldSchema, MetadataKind, MetadataSet, ObjectFile, ValueSetFile } from './types.ts';
+import { emptySet, KINDS, type KindEntry, putFile } from './kinds.ts';
+import type { FieldSchema, MetadataSet, ObjectFile, ValueSetFile } from './types.ts';
 import { fileChecks } from './validator.ts';
 
 /** Where the folders of a package stand: in the directory itself, or in `metadata/` and `templates/` below it. */
@@ -139,13 +139,13 @@ function readPackage(directory: string, prefix: string, errors: ErrorDetail[]): 
     } else if (entry.kind === 'objects' && !/^[A-Z][A-Za-z0-9]{0,59}$/.test(stem)) {
       errors.push({ pointer: label, code: 'wrong_name', detail: `"${stem}" cannot name an object.`, fix: 'Object names are PascalCase, such as License.' });
     } else {
-      put(set, entry.kind, stem, content);
+      putFile(set, entry.kind, stem, content);
     }
   }
   readHolidayFiles(set, packageFolders(directory).metadata, prefix, errors);
   const { templates } = packageFolders(directory);
   for (const file of listFiles(templates, '.hbs'))
-    mutable(set.templates).set(file.slice(0, -'.hbs'.length).split(sep).join('/'), readFileSync(join(templates, file), 'utf8'));
+    putFile(set, 'templates', file.slice(0, -'.hbs'.length).split(sep).join('/'), readFileSync(join(templates, file), 'utf8'));
   return set;
 }
 
@@ -164,7 +164,7 @@ function readHolidayFiles(set: MetadataSet, metadata: string, prefix: string, er
       });
       return source;
     });
-    mutable(set.calendars).set(name, { ...calendar, holidays });
+    putFile(set, 'calendars', name, { ...calendar, holidays });
   }
 }
 
@@ -173,14 +173,14 @@ export function overlay(below: MetadataSet, { set: above, removed }: Pick<Metada
   const result = emptySet();
   for (const { kind } of KINDS) {
     const replaced = new Set([...removed, ...[...above[kind].values()].flatMap((file) => idIn(file) ?? [])]);
-    for (const [name, file] of below[kind]) if (above[kind].has(name) || !replaced.has(idIn(file) ?? '')) put(result, kind, name, file);
+    for (const [name, file] of below[kind]) if (above[kind].has(name) || !replaced.has(idIn(file) ?? '')) putFile(result, kind, name, file);
     for (const [name, file] of above[kind]) {
-      if (kind === 'objects') put(result, kind, name, keepIds(below.objects.get(name), above.objects.get(name)));
-      else if (kind === 'valueSets') put(result, kind, name, addValues(below.valueSets.get(name), above.valueSets.get(name)));
-      else put(result, kind, name, { ...idOf(below[kind].get(name)), ...file });
+      if (kind === 'objects') putFile(result, kind, name, keepIds(below.objects.get(name), above.objects.get(name)));
+      else if (kind === 'valueSets') putFile(result, kind, name, addValues(below.valueSets.get(name), above.valueSets.get(name)));
+      else putFile(result, kind, name, { ...idOf(below[kind].get(name)), ...file });
     }
   }
-  for (const [name, text] of [...below.templates, ...above.templates]) if (!removed.includes(name)) mutable(result.templates).set(name, text);
+  for (const [name, text] of [...below.templates, ...above.templates]) if (!removed.includes(name)) putFile(result, 'templates', name, text);
   return result;
 }
 
@@ -232,13 +232,4 @@ function listFiles(directory: string, ending: string): string[] {
 
 function nameOf(content: unknown): string | undefined {
   return typeof content === 'object' && content !== null && 'name' in content && typeof content.name === 'string' ? content.name : undefined;
-}
-
-/** Boundary: the content has passed the JSON Schema of its kind. */
-function put(set: MetadataSet, kind: MetadataKind, name: string, content: unknown): void {
-  (set[kind] as Map<string, unknown>).set(name, content);
-}
-
-function mutable<V>(map: ReadonlyMap<string, V>): Map<string, V> {
-  return map as Map<string, V>;
 }

@@ -1,4 +1,4 @@
-import { emptySet, KINDS, metadataPointer, pointerToken } from './kinds.ts';
+import { emptySet, KINDS, metadataPointer, pointerToken, putFile } from './kinds.ts';
 import { canonicalJson } from './store-form.ts';
 import type { MetadataKind, MetadataSet, ObjectFile } from './types.ts';
 
@@ -43,7 +43,7 @@ export function mergeSets(before: MetadataSet, local: MetadataSet, files: Metada
         continue;
       }
       taken.add(name);
-      put(result, kind, name, kind === 'objects' ? toFile(content) : renamed(content, name));
+      putFile(result, kind, name, kind === 'objects' ? toFile(content) : renamed(content, name));
     }
   }
   const templates = mergeValue(
@@ -54,7 +54,7 @@ export function mergeSets(before: MetadataSet, local: MetadataSet, files: Metada
     '',
     conflicts,
   );
-  for (const [name, text] of Object.entries(record(templates))) (result.templates as Map<string, string>).set(name, String(text));
+  for (const [name, text] of Object.entries(record(templates))) putFile(result, 'templates', name, String(text));
   return { set: result, conflicts };
 }
 
@@ -173,9 +173,4 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function record(value: unknown): Readonly<Record<string, unknown>> {
   return isRecord(value) ? value : {};
-}
-
-/** Boundary: merged files of checked sets have the shape of their kind. */
-function put(set: MetadataSet, kind: MetadataKind, name: string, content: unknown): void {
-  (set[kind] as Map<string, unknown>).set(name, content);
 }

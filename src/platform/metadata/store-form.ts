@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { emptySet, KINDS } from './kinds.ts';
+import { emptySet, KINDS, putFile } from './kinds.ts';
 import type { MetadataSet } from './types.ts';
 
 /** A set as plain JSON, as it is kept in the database: kind -> name -> file. */
@@ -17,7 +17,7 @@ export function fromStored(stored: unknown): MetadataSet {
   const content = stored as StoredSet;
   const set = emptySet();
   for (const kind of [...KINDS.map((entry) => entry.kind), 'templates' as const]) {
-    for (const [name, file] of Object.entries(content[kind] ?? {})) (set[kind] as Map<string, unknown>).set(name, file);
+    for (const [name, file] of Object.entries(content[kind] ?? {})) putFile(set, kind, name, file);
   }
   return set;
 }

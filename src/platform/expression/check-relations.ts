@@ -26,7 +26,8 @@ export function manyPath(scope: Scope, node: ASTNode): ManyPath | null {
   if (field?.kind !== 'many') return null;
   const back = scope.schema.object(field.object)?.fields.get(field.via);
   // A reference to one of several objects is a plain id here; ids are unique over all objects.
-  if (back?.kind !== 'one' && back?.kind !== 'value') throw new RangeError(`The schema's path ${place.of.object}.${field.name} names no reference ${field.object}.${field.via}`);
+  if (back?.kind !== 'one' && back?.kind !== 'value')
+    throw new RangeError(`The schema's path ${place.of.object}.${field.name} names no reference ${field.object}.${field.via}`);
   return { of: place.of, name: field.name, object: field.object, via: field.via, viaColumn: back.column };
 }
 

@@ -7,6 +7,7 @@ import { EXCLUDING, exclusionSteps, overlapSteps } from './plan-effective.ts';
 import { checkSteps, droppedIndexes, filledKeySteps, indexSteps, keySteps, looseningSteps } from './plan-keys.ts';
 import { destructiveSteps, namingSteps } from './plan-retire.ts';
 import { fillSteps, leftFills, settleSteps, stuckRetypes, switchSteps } from './plan-retype.ts';
+import { searchSteps } from './plan-search.ts';
 import { brokenTables, dropFillers, newColumns, newTable } from './plan-tables.ts';
 import { metadataStep, type DraftStep, type PlanContext, type PlanInput } from './step.ts';
 import { tableSpec, type TableSpec } from './table-spec.ts';
@@ -41,6 +42,7 @@ export function draftPlan(input: PlanInput): readonly DraftStep[] {
     ...each(overlapSteps),
     ...each(dropFillers),
     ...each(switchSteps),
+    ...each(searchSteps),
     ...all(namingSteps(context)),
     ...all(contentSteps(input.recorded, input.wanted)),
     ...each(settleSteps),

@@ -119,25 +119,7 @@ export function makeImportJobs(deps: ImportJobsDeps): ImportJobs {
     return job;
   };
   const view = async (db: Knex, job: ImportJob): Promise<JobView> => {
-    const {
-      id,
-      object,
-      fileName,
-      format,
-      state,
-      settings,
-      header,
-      size,
-      staged,
-      cancelRequested,
-      error,
-      checked,
-      counts,
-      undone,
-      createdAt,
-      createdBy,
-      finishedAt,
-    } = job;
+    const { id, state } = job;
     const progress =
       state === 'undoing'
         ? await sumUndone(db, id)
@@ -146,23 +128,23 @@ export function makeImportJobs(deps: ImportJobsDeps): ImportJobs {
           : null;
     return {
       id,
-      object,
-      fileName,
-      format,
       state,
-      settings,
-      header,
-      size,
-      rows: staged,
+      object: job.object,
+      fileName: job.fileName,
+      format: job.format,
+      settings: job.settings,
+      header: job.header,
+      size: job.size,
+      rows: job.staged,
       progress,
-      cancelRequested,
-      error,
-      checked,
-      counts,
-      undone,
-      createdAt,
-      createdBy,
-      finishedAt,
+      cancelRequested: job.cancelRequested,
+      error: job.error,
+      checked: job.checked,
+      counts: job.counts,
+      undone: job.undone,
+      createdAt: job.createdAt,
+      createdBy: job.createdBy,
+      finishedAt: job.finishedAt,
     };
   };
   const again = async (db: Knex, context: CallContext, id: string): Promise<JobView> => view(db, await owned(db, context, id));

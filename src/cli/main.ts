@@ -11,6 +11,7 @@ import { MODEL_COMMANDS } from './commands/model.ts';
 import { RECORD_COMMANDS } from './commands/records.ts';
 import { SANDBOX_COMMANDS } from './commands/sandbox.ts';
 import { SERVE_COMMANDS } from './commands/serve.ts';
+import { TRANSFER_COMMANDS } from './commands/transfer.ts';
 import { findCommand, helpOf, helpOfAll, JSON_OPTION, readCall, UsageError, type Command, type Io } from './command.ts';
 import { readConfig } from './open-app.ts';
 import { printJson, printTable } from './print.ts';
@@ -41,6 +42,7 @@ export const COMMANDS: readonly Command[] = [
   ...MODEL_COMMANDS,
   ...CONTRACT_COMMANDS,
   ...ACCOUNT_COMMANDS,
+  ...TRANSFER_COMMANDS,
   ...RECORD_COMMANDS,
   ...AUTOMATION_COMMANDS,
   ...DERIVED_COMMANDS,

@@ -17,6 +17,7 @@ import type { TransitionStates } from '../platform/record/transition-states.sql.
 import type { RecordEngine } from '../platform/record/types.ts';
 import { bulkRoutes } from './api/bulk.ts';
 import { fileRoutes } from './api/files.ts';
+import { exportRoutes } from './api/exports.ts';
 import { importRoutes } from './api/imports.ts';
 import { modelRoutes } from './api/model.ts';
 import { recordRoutes } from './api/records.ts';
@@ -85,6 +86,7 @@ export function makeHttp(deps: HttpDeps): Express {
   api.use('/records', jsonBody, recordRoutes(deps), bulkRoutes(deps));
   api.use(fileRoutes(deps));
   api.use(importRoutes(deps));
+  api.use(exportRoutes(deps));
   api.use(jsonBody);
   api.use(sessionRoutes({ ...deps, identity, secureCookies, surroundings }));
   api.use('/users', userRoutes({ ...deps, identity }));

@@ -128,7 +128,7 @@ describe('the credenza command', () => {
     const imported = await credenza(['import', 'Network', 'networks.csv', '--errors', 'rejected.csv', '--json']);
     expect([imported.code, JSON.parse(imported.out)]).to.deep.equal([0, { read: 2, created: 1, updated: 0, unchanged: 0, rejected: 1 }]);
     expect(readFileSync(join(directory, 'rejected.csv'), 'utf8')).to.match(
-      /^line,column,reason,name,code,type,lineOfBusiness\r\n3,type,.*,Bad,BAD,nope,medicaid\r\n$/,
+      /^import:line,import:column,import:reason,name,code,type,lineOfBusiness\r\n3,type,.*,Bad,BAD,nope,medicaid\r\n$/,
     );
     const listed = await credenza(['list', 'Network', '--filter', "code == 'GOLD'", '--fields', 'name', '--json']);
     const id = String(Object(JSON.parse(listed.out)).data[0].id);
@@ -146,6 +146,19 @@ describe('the credenza command', () => {
     expect((await credenza(['export', 'Network', '--fields', 'code,name', '--format', 'ndjson'])).out).to.equal('{"code":"GOLD","name":"=1+1"}\n');
     expect((await credenza(['get', 'Network', 'nope'])).code).to.equal(1);
     expect((await credenza(['import', 'Network', 'missing.csv'])).said).to.match(/no file missing.csv/);
+    writeFileSync(join(directory, 'rejected.csv'), readFileSync(join(directory, 'rejected.csv'), 'utf8').replace('nope', 'ppo'));
+    const mended = await credenza(['import', 'Network', 'rejected.csv', '--json']);
+    expect(JSON.parse(mended.out), mended.said).to.deep.equal({ read: 1, created: 1, updated: 0, unchanged: 0, rejected: 0 });
+    expect((await credenza(['export', 'Network', '--format', 'xlsx'])).said).to.match(/--out FILE/);
+    expect((await credenza(['export', 'Network', '--format', 'xlsx', '--fields', 'name,code,type', '--out', 'networks.xlsx'])).code).to.equal(0);
+    const back = await credenza(['import', 'Network', 'networks.xlsx', '--existing', 'skip', '--json']);
+    expect(JSON.parse(back.out), back.said).to.deep.equal({ read: 2, created: 0, updated: 0, unchanged: 0, rejected: 0, skipped: 2 });
+    const jobs = await credenza(['import', 'list', '--json']);
+    const [, mend] = JSON.parse(jobs.out)
+      .filter((job: { readonly state: string }) => job.state === 'done')
+      .reverse();
+    const undone = await credenza(['import', 'undo', String(Object(mend).id), '--json']);
+    expect(Object(JSON.parse(undone.out)).undone, undone.said).to.deep.equal({ removed: 1, restored: 0, kept: 0 });
   });
 
   it('evaluates expressions with value, type and SQL', async () => {

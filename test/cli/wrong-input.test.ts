@@ -139,7 +139,7 @@ describe('wrong input on the command line', () => {
     expect(outcome.code, outcome.lines.join('\n')).to.equal(0);
     expect(JSON.parse(outcome.out)).to.deep.equal({ read: 4, created: 1, updated: 0, unchanged: 0, rejected: 3 });
     const [header, ...rejected] = readFileSync(join(directory, 'rejected.csv'), 'utf8').trim().split('\n');
-    expect(header).to.match(/^line,column,reason,name,code/);
+    expect(header).to.match(/^import:line,import:column,import:reason,name,code/);
     expect(rejected.map((line) => line.split(',').slice(0, 2).join(','))).to.deep.equal(['3,type', '4,', '5,name']);
   });
 

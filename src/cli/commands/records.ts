@@ -1,51 +1,18 @@
-import { once } from 'node:events';
-import { createReadStream, createWriteStream, existsSync, type WriteStream } from 'node:fs';
-import { basename, resolve } from 'node:path';
-import type { Readable } from 'node:stream';
-import { finished } from 'node:stream/promises';
 import type { Knex } from 'knex';
-import { AppError } from '../../platform/errors.ts';
-import { readRights } from '../../platform/access/rights.ts';
-import { csvLine } from '../../platform/import/csv-text.ts';
-import { fieldType } from '../../platform/model/field-types.ts';
 import { didYouMean } from '../../platform/expression/suggest.ts';
 import type { Model } from '../../platform/model/types.ts';
 import type { ReadQuery } from '../../platform/query/types.ts';
 import { succeedRecord } from '../../platform/record/succeed.ts';
 import type { App } from '../../main.ts';
-import { JSON_OPTION, UsageError, type Call, type Command, type Io } from '../command.ts';
+import { JSON_OPTION, UsageError, type Call, type Command } from '../command.ts';
 import { commandContext, withApp } from '../open-app.ts';
 import { cellText, printJson, printTable } from '../print.ts';
 
-const FILTER = { value: 'CEL', help: 'Only records that fit, as "status == \'active\'".' };
-const FIELDS = { value: 'a,b', help: 'Only these fields.' };
-const EFFECTIVE_ON = { value: 'DAY', help: 'Only facts in force on this day.' };
+export const FILTER = { value: 'CEL', help: 'Only records that fit, as "status == \'active\'".' };
+export const FIELDS = { value: 'a,b', help: 'Only these fields.' };
+export const EFFECTIVE_ON = { value: 'DAY', help: 'Only facts in force on this day.' };
 
 export const RECORD_COMMANDS: readonly Command[] = [
-  {
-    name: 'import',
-    summary: 'Imports a CSV file; rejected rows are told with line, column and reason.',
-    usage: 'OBJECT FILE',
-    example: 'npx credenza import Lead providers.csv --map nppes --errors rejected.csv',
-    positionals: [2, 2],
-    options: {
-      map: { value: 'NAME', help: 'A named import map; default: columns by field name.' },
-      'dry-run': { help: 'Check every row and write nothing.' },
-      errors: { value: 'FILE', help: 'Where rejected rows go, as CSV with their reasons.' },
-      rules: { value: 'all|none', help: 'Whether rules see what was written (default: all).' },
-      json: JSON_OPTION,
-    },
-    run: (call) => withApp(call, (app) => importFile(call, app)),
-  },
-  {
-    name: 'export',
-    summary: 'Streams all records of an object.',
-    usage: 'OBJECT',
-    example: 'npx credenza export Provider --filter "status == \'active\'" --format csv > providers.csv',
-    positionals: [1, 1],
-    options: { filter: FILTER, fields: FIELDS, 'effective-on': EFFECTIVE_ON, format: { value: 'csv|ndjson', help: 'Default: csv.' } },
-    run: (call) => withApp(call, (app) => exportRecords(call, app)),
-  },
   {
     name: 'list',
     summary: 'Lists records of an object.',
@@ -99,94 +66,14 @@ export const RECORD_COMMANDS: readonly Command[] = [
   },
 ];
 
-function objectName(model: Model, typed: string): string {
+/** An object by the name that was typed. @throws UsageError with what was probably meant */
+export function objectName(model: Model, typed: string): string {
   if (model.objects.has(typed)) return typed;
   throw new UsageError(`There is no object ${typed}. ${didYouMean(typed, model.objects.keys()) ?? ''}`.trim());
 }
 
-const split = (text: string | null): readonly string[] | null => (text === null ? null : text.split(',').map((part) => part.trim()));
-
-async function importFile(call: Call, app: App): Promise<void> {
-  const [typed = '', file = ''] = call.positionals;
-  const context = await commandContext(app, 'import');
-  const rules = call.option('rules') ?? 'all';
-  if (rules !== 'all' && rules !== 'none') throw new UsageError('--rules is all or none.');
-  const errorsPath = call.option('errors');
-  const errors = errorsPath === null ? null : await openErrors(resolve(call.io.directory, errorsPath), errorsPath);
-  let shown = 0;
-  const request = {
-    object: objectName(context.model, typed),
-    map: call.option('map'),
-    fileName: file === '-' ? 'standard input' : basename(file),
-    content: openInput(call.io, file),
-    dryRun: call.isSet('dry-run'),
-    rules,
-    ...(call.io.isTerminal ? { onProgress: (done: number) => call.io.say(`${String(done)} lines ...`) } : {}),
-  } as const;
-  const result = await app.importer.run(app.db, context, request, (row, header) => {
-    if (errors !== null) {
-      if (shown === 0) errors.write(csvLine(['line', 'column', 'reason', ...header]));
-      errors.write(csvLine([String(row.line), row.column ?? '', row.reason, ...row.cells.map(cellText)]));
-    } else if (shown < 20) call.io.say(`line ${String(row.line)}${row.column === null ? '' : `, column ${row.column}`}: ${row.reason}`);
-    shown += 1;
-  });
-  if (errors !== null) {
-    errors.end();
-    await finished(errors);
-  } else if (shown > 20) call.io.say(`... and ${String(shown - 20)} more; --errors FILE writes them all.`);
-  if (call.isSet('json')) printJson(call.io, result);
-  else printTable(call.io, Object.keys(result), [Object.values(result)]);
-}
-
-/** The error file, open before anything is imported: a path that cannot be written is said at once. */
-async function openErrors(path: string, typed: string): Promise<WriteStream> {
-  const stream = createWriteStream(path);
-  try {
-    await once(stream, 'open');
-  } catch (error) {
-    throw new UsageError(`--errors ${typed} cannot be written: ${error instanceof Error ? error.message : 'unknown reason'}.`);
-  }
-  return stream;
-}
-
-function openInput(io: Io, file: string): Readable {
-  if (file === '-') {
-    if (!('read' in io.stdin) || !('readableFlowing' in io.stdin)) throw new UsageError('There is no standard input.');
-    return process.stdin;
-  }
-  const path = resolve(io.directory, file);
-  if (!existsSync(path)) throw new AppError('not_found', `There is no file ${file}.`);
-  return createReadStream(path);
-}
-
-async function exportRecords(call: Call, app: App): Promise<void> {
-  const format = call.option('format') ?? 'csv';
-  if (format !== 'csv' && format !== 'ndjson') throw new UsageError('--format is csv or ndjson.');
-  const context = await commandContext(app, 'export');
-  const object = objectName(context.model, call.positionals[0] ?? '');
-  const fields = split(call.option('fields')) ?? [...readRights(context, object).readable].filter((name) => name !== 'deletedAt');
-  const [filter, effectiveOn] = [call.option('filter'), call.option('effective-on')];
-  const narrowed = { ...(filter === null ? {} : { filter }), ...(effectiveOn === null ? {} : { effectiveOn }) };
-  // In a file every kind has its own text, which an import reads back.
-  const cells = fields.map((name) => {
-    const field = context.model.objects.get(object)?.fields.get(name);
-    return { name, text: field === undefined ? cellText : fieldType(field).csv };
-  });
-  let cursor: string | null = null;
-  do {
-    const query: ReadQuery = { object, fields, sort: ['id'], limit: 500, ...narrowed, ...(cursor === null ? {} : { cursor }) };
-    const page = await app.reader.list(app.db, context, query);
-    // Only now: a filter that is wrong leaves the output empty.
-    if (format === 'csv' && cursor === null) call.io.out(csvLine(fields));
-    for (const record of page.data)
-      call.io.out(
-        format === 'csv'
-          ? csvLine(cells.map(({ name, text }) => text(record[name])))
-          : `${JSON.stringify(Object.fromEntries(fields.map((name) => [name, record[name] ?? null])))}\n`,
-      );
-    cursor = page.page.next;
-  } while (cursor !== null);
-}
+/** Names separated by commas. */
+export const split = (text: string | null): readonly string[] | null => (text === null ? null : text.split(',').map((part) => part.trim()));
 
 async function list(call: Call, app: App): Promise<void> {
   const context = await commandContext(app, 'list');

@@ -8,7 +8,7 @@ import { generalPaths } from './general.ts';
 import { metadataPaths } from './metadata.ts';
 import { OURS, problemResponses, type Json } from './parts.ts';
 import { recordPaths, recordSchemas } from './records.ts';
-import { importPaths } from './imports.ts';
+import { exportPaths, importPaths } from './imports.ts';
 import { reportPaths } from './reports.ts';
 import { commonSchemas } from './schemas.ts';
 import { members } from './typescript.ts';
@@ -46,6 +46,7 @@ function makeDocument(context: CallContext, facts: DocumentFacts): Json {
     ...accountPaths(context),
     ...generalPaths(context),
     ...importPaths(context),
+    ...exportPaths(context),
     ...reportPaths(context, facts.sendsMail),
     ...formPaths(context),
     ...metadataPaths(context),

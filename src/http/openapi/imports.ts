@@ -90,6 +90,27 @@ const UPLOAD: Json = {
   },
 };
 
+/** Exports of the objects that the caller may export. */
+export function exportPaths(context: CallContext): Json {
+  const open = [...context.model.objects.keys()].map((name) => rightsFor(context, name)).filter(({ canExport, canRead }) => canExport && canRead);
+  const parameters = [
+    inQuery('format', 'csv unless told.', oneOf('csv', 'ndjson', 'xlsx')),
+    inQuery('filter', 'A condition in CEL.'),
+    inQuery('fields', 'Names of fields, separated by commas.'),
+    inQuery('search', 'Words that the record holds.'),
+    inQuery('effectiveOn', 'Only facts in force on this day.'),
+  ];
+  const answers = Object.fromEntries(
+    ['text/csv', 'application/x-ndjson', 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet'].map((type) => [type, { schema: TEXT }]),
+  );
+  return Object.fromEntries(
+    open.map(({ object: { name, plural } }) => [
+      `/api/v1/exports/${name}`,
+      get({ id: `export${name}`, summary: `${plural} as a file`, tag: name, parameters, answers, headers: ['Content-Disposition'] }),
+    ]),
+  );
+}
+
 /** Imports, for callers who may create or change records of some object. */
 export function importPaths(context: CallContext): Json {
   const may = [...context.model.objects.keys()].some((name) => rightsFor(context, name).canCreate || rightsFor(context, name).canUpdate);

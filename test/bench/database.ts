@@ -10,7 +10,9 @@ import { readConfig } from '../../src/cli/open-app.ts';
 import { makeApp } from '../../src/main.ts';
 import { inTransaction, openDb } from '../../src/platform/db.ts';
 import { addUser } from '../../src/platform/identity/users.ts';
-import type { ObjectModel } from '../../src/platform/model/types.ts';
+import type { Model, ObjectModel } from '../../src/platform/model/types.ts';
+import { indexBacklog } from '../../src/platform/record/search-backlog.sql.ts';
+import { fillSight, makeSightViews, SIGHT_PACKAGE, SIGHT_SETS } from './sight.ts';
 import { ident, joinSql, rows, run, sql } from '../../src/platform/sql.ts';
 
 export const SCHEMA = 'credenza';
@@ -28,6 +30,12 @@ export interface BenchDatabase {
   readonly limitColumns: readonly string[];
   /** API token of somebody who is no administrator: the product's rights are in force. */
   readonly token: string;
+  /** Of somebody who sees one provider in a hundred. */
+  readonly sight: { readonly userId: string; readonly token: string };
+  /** Makes the search entries of imported records, which the worker makes otherwise. */
+  readonly indexSearch: () => Promise<void>;
+  /** Gives that caller the providers that are seen; once the providers are there. */
+  readonly fillSight: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -47,7 +55,8 @@ export async function openBenchDatabase(keep: boolean): Promise<BenchDatabase> {
   }
   const url = new URL(serverUrl);
   url.pathname = `/${DATABASE}`;
-  const { objects, token } = await prepareProduct(url.href);
+  const { model, caller, sight } = await prepareProduct(url.href);
+  const { objects } = model;
   const db = openDb({ url: url.href, schema: SCHEMA, poolSize: 2, statementTimeoutMs: 600_000 });
   const object = (name: string): ObjectModel => {
     const found = objects.get(name);
@@ -65,6 +74,7 @@ export async function openBenchDatabase(keep: boolean): Promise<BenchDatabase> {
       db,
       sql`create table bench.history (record_id uuid, version int, at timestamptz not null, changes jsonb not null, primary key (record_id, version))`,
     );
+    await makeSightViews(db, SCHEMA, objects);
     await run(db, sql`create table bench.provider_name (id uuid primary key, name text not null, keys text not null)`);
     await run(db, sql`create index provider_name_keys on bench.provider_name using gin (keys public.gin_trgm_ops)`);
     await run(
@@ -78,7 +88,12 @@ export async function openBenchDatabase(keep: boolean): Promise<BenchDatabase> {
     directory,
     table: (name) => object(name).table,
     limitColumns: [...SYSTEM_COLUMNS, ...storedFields(object('Provider')).map(([name]) => name)],
-    token,
+    token: caller.token,
+    sight,
+    indexSearch: async () => {
+      while ((await indexBacklog(db, model)) > 0);
+    },
+    fillSight: () => fillSight(db, SCHEMA, objects, sight.userId),
     close: async () => {
       await db.destroy();
       if (!keep || server !== null) await drop();
@@ -97,25 +112,26 @@ async function withPool<T>(url: string, work: (db: Knex) => Promise<T>): Promise
   }
 }
 
-/** Applies the shipped metadata and makes the caller of the benchmark. */
-async function prepareProduct(url: string): Promise<{ readonly objects: ReadonlyMap<string, ObjectModel>; readonly token: string }> {
-  const app = makeApp({ ...readConfig(process.env), databaseUrl: url, schema: SCHEMA, logLevel: 'warn' });
+interface Caller {
+  readonly userId: string;
+  readonly token: string;
+}
+
+/** Applies the shipped metadata with teams and shares laid over it, and makes the callers of the benchmark. */
+async function prepareProduct(url: string): Promise<{ readonly model: Model; readonly caller: Caller; readonly sight: Caller }> {
+  const app = makeApp({ ...readConfig(process.env), databaseUrl: url, schema: SCHEMA, logLevel: 'warn', packages: [SIGHT_PACKAGE] });
   try {
     await app.prepare();
-    const { objects, permissions } = await app.store.load();
-    const token = await inTransaction(app.db, async (tx) => {
-      const sets = ['network'];
-      const name = `bench-${String(app.clock.nowMs())}`;
-      const { user } = await addUser(
-        tx,
-        { clock: app.clock },
-        { email: `${name}@plan.example`, name, permissionSets: sets, password: `${name}-${name}` },
-        new Set(permissions.keys()),
-        'system:bench',
-      );
-      return (await app.signIn.createToken(tx, user.id, 'bench', null)).token;
-    });
-    return { objects, token };
+    const model = await app.store.load();
+    const known = new Set(model.permissions.keys());
+    const add = (role: string, permissionSets: readonly string[]): Promise<Caller> =>
+      inTransaction(app.db, async (tx) => {
+        const name = `bench-${role}-${String(app.clock.nowMs())}`;
+        const account = { email: `${name}@plan.example`, name, permissionSets, password: `${name}-${name}` };
+        const { user } = await addUser(tx, { clock: app.clock }, account, known, 'system:bench');
+        return { userId: user.id, token: (await app.signIn.createToken(tx, user.id, 'bench', null)).token };
+      });
+    return { model, caller: await add('all', ['network']), sight: await add('sight', SIGHT_SETS) };
   } finally {
     await app.stop();
   }
@@ -157,7 +173,7 @@ export async function fillNames(database: BenchDatabase): Promise<void> {
 export async function vacuum(database: BenchDatabase): Promise<void> {
   const tables = [
     ident(SCHEMA, database.table('Provider')),
-    ident(SCHEMA, database.table('Visit')),
+    ...['Visit', 'BenchAssignment', 'BenchMember', 'BenchShare'].map((name) => ident(SCHEMA, database.table(name))),
     ...['search_entry', 'event', 'record_history', 'audit_entry'].map((name) => ident(SCHEMA, name)),
     ...['provider', 'visit', 'history', 'outbox', 'provider_name'].map((name) => ident('bench', name)),
   ];

@@ -5,6 +5,7 @@ import express from 'express';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { serve } from './child.ts';
+import { SIGHT_IDS } from './sight.ts';
 
 /**
  * "The limit": what express and pg can do at most. One named prepared statement a route; no metadata, permissions,
@@ -35,6 +36,13 @@ const LIST = `select ${quoted(LISTED, 't')} from bench.provider t
 const VISITS = `select ${quoted(LISTED_VISITS, 'v')}, ${quoted(PROVIDER, 'p', 'p$')}, ${COUNTY('p')} as p$county from bench.visit v left join bench.provider p on p.id = v.provider and p.deleted_at is null
   where v.deleted_at is null and v.channel = $1 and v.purpose = $2 and v."dueOn" is not null order by v."dueOn", v.id limit 50`;
 const COUNT = `select count(*)::int as count from bench.provider t where t.deleted_at is null and t.type = $1 and t."practiceState" = $2`;
+/** For the caller who sees one provider in a hundred. */
+const CALLER = process.env['LIMIT_CALLER'];
+const SEEN = `t.id in (${SIGHT_IDS})`;
+const SEEN_LIST = `select ${quoted(LISTED, 't')} from bench.provider t
+  where t.deleted_at is null and t."nextVisitDueOn" is not null and ${SEEN} order by t."nextVisitDueOn", t.id limit 50`;
+const SEEN_COUNT = `select count(*)::int as count from bench.provider t where t.deleted_at is null and t.type = $2 and ${SEEN}`;
+const SEEN_SEARCH = `select t.id, t.name from bench.provider_name t where t.keys like $2 and ${SEEN} limit 20`;
 const GROUPS = `select t.type, t."practiceState", count(*)::int as count, max(t."nextVisitDueOn") as last from bench.provider t
   where t.deleted_at is null group by t.type, t."practiceState" order by t.type, t."practiceState"`;
 const SEARCH = `select id, name from bench.provider_name where keys like $1 limit 20`;
@@ -78,6 +86,18 @@ await serve(async () => {
   });
   app.get('/search', async (request, response) => {
     const { rows } = await pool.query({ name: 'search', text: SEARCH, values: [`%${String(request.query['q'])}%`] });
+    response.json({ data: rows });
+  });
+  app.get('/seen', async (_, response) => {
+    const { rows } = await pool.query({ name: 'seen', text: SEEN_LIST, values: [CALLER] });
+    response.json({ data: rows });
+  });
+  app.get('/seen/count', async (request, response) => {
+    const { rows } = await pool.query({ name: 'seen-count', text: SEEN_COUNT, values: [CALLER, request.query['type']] });
+    response.json({ data: rows });
+  });
+  app.get('/seen/search', async (request, response) => {
+    const { rows } = await pool.query({ name: 'seen-search', text: SEEN_SEARCH, values: [CALLER, `%${String(request.query['q'])}%`] });
     response.json({ data: rows });
   });
   for (const [path, insert, update] of [

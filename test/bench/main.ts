@@ -24,7 +24,10 @@ async function startServers(database: BenchDatabase, profile: string | null): Pr
     { ...shared, DATABASE_SCHEMA: SCHEMA, DATABASE_POOL: '10', PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'warn', SMTP_LISTEN_PORT: '' },
     profile,
   );
-  return { ours, limit: await startServer('limit-server', { ...shared, LIMIT_PROVIDER: JSON.stringify(database.limitColumns) }, null) };
+  return {
+    ours,
+    limit: await startServer('limit-server', { ...shared, LIMIT_PROVIDER: JSON.stringify(database.limitColumns), LIMIT_CALLER: database.sight.userId }, null),
+  };
 }
 
 /** Fills both sets of tables, the product's through its import, and measures that against COPY, round by round. */
@@ -174,6 +177,9 @@ export async function main(args: readonly string[]): Promise<void> {
       await filling.ours.stop();
       await filling.limit.stop();
     }
+    await database.indexSearch();
+    await database.fillSight();
+    await vacuum(database);
     const servers = await startServers(database, options.profile);
     try {
       for (const work of WORKS.filter(({ name }) => isWanted(name))) found.push(...(await runWork(database, servers, work, options)));

@@ -51,8 +51,8 @@ function nextOf(body: unknown): string | null {
   return typeof page === 'object' && page !== null && 'next' in page && typeof page.next === 'string' ? page.next : null;
 }
 
-function get(database: BenchDatabase, side: Side, path: string): HttpRequest {
-  return { method: 'GET', path, headers: isOurs(side) ? { authorization: `Bearer ${database.token}` } : {} };
+function get(database: BenchDatabase, side: Side, path: string, token = database.token): HttpRequest {
+  return { method: 'GET', path, headers: isOurs(side) ? { authorization: `Bearer ${token}` } : {} };
 }
 
 function combinations(first: readonly string[], second: readonly string[]): readonly (readonly [string, string])[] {
@@ -151,6 +151,44 @@ export const WORKS: readonly Work[] = [
     },
   },
   {
+    name: 'list of the 1 % that is seen',
+    limits: ['limit'],
+    once: false,
+    requests: (database, side) => {
+      const ours = `/api/v1/records/Provider?${query({ fields: LISTED, sort: 'nextVisitDueOn' })}`;
+      return Promise.resolve([get(database, side, side === 'ours' ? ours : '/seen', database.sight.token)]);
+    },
+  },
+  {
+    name: 'count in the 1 % that is seen',
+    limits: ['limit'],
+    once: false,
+    requests: (database, side) =>
+      Promise.resolve(
+        TYPES.map((type) => {
+          if (side !== 'ours') return get(database, side, `/seen/count?${query({ type })}`);
+          const body = { filter: `type == '${type}'`, measures: [{ as: 'count', op: 'count' }] };
+          return write(database, side, 'POST', '/api/v1/records/Provider/aggregate', body, { authorization: `Bearer ${database.sight.token}` });
+        }),
+      ),
+  },
+  {
+    name: 'search in the 1 % that is seen',
+    limits: ['limit'],
+    once: false,
+    requests: async (database, side) => {
+      const found = await rows(
+        database.db,
+        sql`select name from bench.provider where owner_id = ${database.sight.userId}::uuid and name ~ '[0-9]{5}$' order by id limit 200`,
+      );
+      return found.map((row) => {
+        const q = String(row['name']).split(' ').slice(1).join(' ');
+        const ours = `/api/v1/search?${query({ q, objects: 'Provider' })}`;
+        return get(database, side, side === 'ours' ? ours : `/seen/search?${query({ q: q.toLowerCase() })}`, database.sight.token);
+      });
+    },
+  },
+  {
     name: 'create',
     limits: ['limit', 'logged'],
     once: true,
@@ -191,5 +229,5 @@ function write(
   headers: Readonly<Record<string, string>> = {},
 ): HttpRequest {
   const own = side === 'ours' ? { authorization: `Bearer ${database.token}` } : {};
-  return { method, path, headers: { ...headers, ...own, 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  return { method, path, headers: { ...own, ...headers, 'content-type': 'application/json' }, body: JSON.stringify(body) };
 }

@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts';
 import { openSearchFields } from './search-fields.ts';
 import { ident, joinSql, keyword, sql, type Sql } from '../sql.ts';
 import { mayDoEverything, principalKey, rightsFor, type Grant, type Rights, type RowRule } from './rights.ts';
+import { callerParts } from './row-parts.ts';
 import type { CallContext } from './types.ts';
 
 export type RowAct = 'read' | 'update' | 'delete';
@@ -69,6 +70,29 @@ function anyRule(ctx: CallContext, rules: readonly RowRule[], alias: string): Sq
   const conditions = rules.filter((rule) => rule.kind === 'where').map((rule) => ruleSql(ctx, rule, alias));
   if (conditions.length === 0) return FALSE;
   return sql`(${joinSql(conditions, ' or ')})`;
+}
+
+/**
+ * Condition on the rows that the caller may read, as lists and counts ask it: where the caller sees few of them, by their
+ * ids, which each part of the rules finds by its own index; a condition with `or` between them can use none.
+ */
+export function readPredicate(ctx: CallContext, object: string, alias: string): Sql | null {
+  const found = ctx.narrow?.has(object) === true ? seenIds(ctx, rightsFor(ctx, object)) : null;
+  return found === null ? rowPredicate(ctx, object, 'read', alias) : sql`${ident(alias, 'id')} in (${found})`;
+}
+
+/** Alias of the table in which the rows that a caller sees are looked for. */
+const SEEN = 'n';
+
+/** Ids of the rows that the caller may read, part by part, some of them twice; null where the rules are not all about the caller. */
+export function seenIds(ctx: CallContext, rights: Rights): Sql | null {
+  const parts = callerParts(rights);
+  if (parts === null) return null;
+  const selects = parts.map((expression) => {
+    const condition = compileFilterSql(expression, ctx.model.expressions, { alias: SEEN, context: sqlContext(ctx) });
+    return sql`select ${ident(SEEN, 'id')} from ${ident(ctx.model.schema, rights.object.table)} as ${ident(SEEN)} where ${condition}`;
+  });
+  return joinSql(selects, ' union all ');
 }
 
 /**
@@ -158,7 +182,7 @@ function secureField(ctx: CallContext, rights: Rights, field: ExprField): ExprFi
  */
 export function secureRelation(ctx: CallContext, object: string, rowsOf: 'live' | 'trash' | 'any'): Sql {
   const rights = rightsFor(ctx, object);
-  const predicate = rowPredicate(ctx, object, 'read', INNER);
+  const predicate = readPredicate(ctx, object, INNER);
   const inForce = inForceSql(ctx, rights, INNER);
   const table = objectTable(ctx, rights.object);
   if (predicate === null && inForce === null && !isMasked(rights)) return table;

@@ -9,6 +9,7 @@ import { planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
 import { fillSlots, SLOT } from './page.ts';
 import { makePlanCache } from './plan-cache.ts';
+import { sighted } from './sight.sql.ts';
 import { fieldSql, openSource, readableField, whereSql, type Source } from './source.ts';
 import type { AggregateQuery } from './types.ts';
 import { castOf } from './values.ts';
@@ -47,7 +48,7 @@ const plans = makePlanCache<AggregatePlan>();
  * @throws AppError not_found for an object, invalid_query for any part of the query that cannot be understood
  */
 export async function aggregateRecords(db: Knex, call: CallContext, query: AggregateQuery): Promise<AggregateResult> {
-  const ctx = onDay(call, query.object, query.effectiveOn);
+  const ctx = await sighted(db, onDay(call, query.object, query.effectiveOn), query.object);
   const { object, filter, search, groupBy, measures } = query;
   const limit = planLimit(query.limit);
   const { columns, statement, values } = plans(ctx, JSON.stringify([object, filter, search, groupBy, measures]), (planning) => planAggregate(planning, query));

@@ -28,6 +28,7 @@ import {
 } from './page.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { readRecorded } from './recorded.ts';
+import { sighted } from './sight.sql.ts';
 import { planSort, type SortKey } from './sort.ts';
 import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
 import type { ListResult, ReadQuery, RecordData } from './types.ts';
@@ -63,7 +64,7 @@ const openListed = (ctx: CallContext, query: ReadQuery): Source => openSource(ct
  * @throws AppError not_found for an object, invalid_query for any part of the query that cannot be understood
  */
 export async function listRecords(db: Knex, call: CallContext, query: ReadQuery): Promise<ListResult> {
-  const ctx = onDay(call, query.object, query.effectiveOn);
+  const ctx = await sighted(db, onDay(call, query.object, query.effectiveOn), query.object, walked(call, query));
   const { object, filter, equals, fields, sort, search, expand, trash } = query;
   const key = JSON.stringify([object, filter, equals, fields, sort, search, expand, trash]);
   const plan = listPlans(ctx, key, (planning) => planList(planning, query));
@@ -89,6 +90,14 @@ export async function listRecords(db: Knex, call: CallContext, query: ReadQuery)
   };
   // A page and its count are of one moment.
   return count === 'none' || isTransaction(db) ? work(db) : db.transaction(work, { isolationLevel: 'repeatable read', readOnly: true });
+}
+
+/** How many rows are met along an index when nothing but a page in its order is asked for; null when more must be looked at. */
+function walked({ model }: CallContext, { object, filter, equals, search, sort, limit, count, trash }: ReadQuery): number | null {
+  if (filter !== undefined || equals !== undefined || search !== undefined || trash === true || (count ?? 'none') !== 'none') return null;
+  const lead = sort?.[0]?.replace(/^-/, '') ?? 'id';
+  const isIndexed = lead === 'id' || model.objects.get(object)?.fields.get(lead)?.indexed === true;
+  return isIndexed ? (limit ?? DEFAULT_LIMIT) : null;
 }
 
 function countOf(db: Knex, source: Source, query: ReadQuery, conditions: readonly Sql[], kind: NonNullable<ReadQuery['count']>): Promise<CountResult> {

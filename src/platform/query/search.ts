@@ -11,6 +11,7 @@ import { invalidQuery, unknownName } from './invalid-query.ts';
 import { readableNameFields, referenceNames, withKeys } from './names.ts';
 import { makeShape, valueColumns } from './page.ts';
 import { OPEN_CLASS, searchText } from './search-key.ts';
+import { sighted } from './sight.sql.ts';
 import { fieldSql, openSource, whereSql, type Source } from './source.ts';
 import type { RecordData, SearchHit } from './types.ts';
 import { castOf } from './values.ts';
@@ -31,10 +32,13 @@ const SHORTEST_ALIKE = 4;
  * candidates; the row rule is evaluated on the live row.
  * @throws AppError invalid_query for an object that cannot be searched by this caller, whether or not it exists
  */
-export async function searchRecords(db: Knex, ctx: CallContext, text: string, options: SearchOptions = {}): Promise<readonly SearchHit[]> {
+export async function searchRecords(db: Knex, call: CallContext, text: string, options: SearchOptions = {}): Promise<readonly SearchHit[]> {
   const limit = options.limit ?? DEFAULT_LIMIT;
   if (!Number.isInteger(limit) || limit < 1 || limit > MOST_HITS) throw invalidQuery('limit', `The limit is a whole number from 1 to ${MOST_HITS}.`);
-  const sources = searchedObjects(ctx, options.objects).map((name) => openSource(ctx, name));
+  const names = searchedObjects(call, options.objects);
+  let ctx = call;
+  for (const name of names) ctx = await sighted(db, ctx, name);
+  const sources = names.map((name) => openSource(ctx, name));
   if (searchText(text) === '' || sources.length === 0) return [];
   const held = await hitsOf(db, sources, text, limit, exactSql);
   if (held.length > 0 || [...searchText(text)].length < SHORTEST_ALIKE) return held;

@@ -1,5 +1,5 @@
 import { readRights, type Rights } from '../access/rights.ts';
-import { inForceSql, isMasked, objectTable, rowPredicate, secureRelation, secureSchema, sqlContext, valueSql } from '../access/secure.sql.ts';
+import { inForceSql, isMasked, objectTable, readPredicate, secureRelation, secureSchema, sqlContext, valueSql } from '../access/secure.sql.ts';
 import type { CallContext } from '../access/types.ts';
 import type { ExprSchema, SqlContext } from '../expression/types.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
@@ -36,7 +36,7 @@ export function openSource(ctx: CallContext, objectName: string, options: Source
   const base = { ctx, rights, object: rights.object, alias, schema: secureSchema(ctx), context: sqlContext(ctx) };
   if (isMasked(rights)) return { ...base, from: sql`${secureRelation(ctx, objectName, trash ? 'trash' : 'live')} as ${ident(alias)}`, where: [] };
   const state = sql`${ident(alias, 'deleted_at')} ${keyword(trash ? 'is not null' : 'is null')}`;
-  const predicate = rowPredicate(ctx, objectName, 'read', alias);
+  const predicate = readPredicate(ctx, objectName, alias);
   const inForce = inForceSql(ctx, rights, alias);
   const where = [state, predicate, inForce].filter((condition) => condition !== null);
   return { ...base, from: sql`${objectTable(ctx, rights.object)} as ${ident(alias)}`, where };

@@ -24,11 +24,10 @@ describe('kept plans of reads', () => {
     expect([plan(['reader', 'own'], ANNA), plan(['own', 'reader'], BERT), plan(['reader'], ANNA), plan(['reader'], BERT)]).to.deep.equal([1, 1, 2, 2]);
   });
 
-  it('are made anew when they looked at the clock or at who calls', () => {
+  it('are made anew when they looked at the clock or at what an account is called', () => {
     const looks: readonly ((ctx: ReturnType<typeof user>) => unknown)[] = [
       (ctx) => ctx.now,
       (ctx) => ctx.today,
-      (ctx) => (ctx.principal.kind === 'user' ? ctx.principal.userId : null),
       (ctx) => (ctx.principal.kind === 'user' ? ctx.principal.email : null),
       (ctx) => (ctx.principal.kind === 'user' ? ctx.principal.name : null),
     ];
@@ -39,6 +38,18 @@ describe('kept plans of reads', () => {
       expect(plan()).to.not.equal(first);
       expect(plan()).to.deep.equal(first);
     }
+  });
+
+  it('are kept for one caller alone when they looked at who that is', () => {
+    const plans = makePlanCache<{ readonly saw: string }>();
+    const plan = (by: string, narrow?: ReadonlySet<string>) =>
+      plans({ ...user(model, ['reader'], by), ...(narrow === undefined ? {} : { narrow }) }, 'x', ({ principal }) => ({
+        saw: principal.kind === 'user' ? principal.userId : '',
+      }));
+    const first = plan(ANNA);
+    expect([first.saw, plan(BERT).saw, plan(ANNA).saw]).to.deep.equal([ANNA, BERT, ANNA]);
+    expect(plan(ANNA)).to.equal(first);
+    expect(plan(ANNA, new Set(['Shop']))).not.to.equal(first);
   });
 
   it('never carry one caller into the answer of another', async () => {

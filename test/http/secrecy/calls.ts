@@ -124,6 +124,7 @@ export const KINDS: readonly (readonly [kind: string, share: number, make: (draw
     2,
     (draw) => ({ method: 'GET', path: one(draw, ['/api/v1/objects', '/api/v1/objects/Deal', '/api/v1/objects/Vault', '/api/v1/openapi.json']) }),
   ],
+  ['export', 7, exported],
   ['write', 8, write],
   ['refused write', 6, refused],
 ];
@@ -225,6 +226,14 @@ function trash(draw: Draw): Sent {
   if (rarely(draw, 2)) return { method: 'GET', path: `/api/v1/trash?limit=${one(draw, ['1', '2', '50'])}` };
   const object = objectOf(draw);
   return { method: 'GET', path: `${base}/${object}?${encode({ trash: 'true', count: 'exact', sort: fieldOf(draw, object) })}` };
+}
+
+function exported(draw: Draw): Sent {
+  const object = objectOf(draw);
+  const fields = rarely(draw, 2) ? { fields: fieldsOf(draw, object, 4).join(',') } : {};
+  const narrowed = rarely(draw, 2) ? { filter: filterOf(draw, object) } : rarely(draw, 4) ? { search: wordsOf(draw) } : {};
+  const format = one(draw, ['csv', 'ndjson', 'ndjson', 'csv', 'xlsx', 'pdf']);
+  return { method: 'GET', path: `/api/v1/exports/${object}?${encode({ format, ...fields, ...narrowed })}` };
 }
 
 /** Changes that may succeed: of what is no key, for that a key is taken is said. */

@@ -37,6 +37,7 @@ function bodyFor({ method, path }: Operation): unknown {
   if (method === 'get' || method === 'delete') return undefined;
   if (path.endsWith('/bulk')) return { items: [{ op: 'delete', id: NOBODY, version: 1 }] };
   if (path.endsWith('/merge')) return { sources: [{ id: NOBODY.replace(/.$/, '1'), version: 1 }] };
+  if (path.endsWith('/v1/views')) return { object: 'User', label: 'Mine', columns: ['name'] };
   if (path.endsWith('/aggregate')) return { measures: [{ as: 'n', op: 'count' }] };
   if (path.includes('/signing/')) return { name: 'Me', consent: true, seenHash: null };
   if (path.endsWith('/users')) return { email: 'x@plan.example', name: 'X', permissionSets: [] };
@@ -57,7 +58,7 @@ describe('the OpenAPI document', () => {
 
   const documentOf = async (client: Client): Promise<unknown> => (await client('GET', '/api/v1/openapi.json')).body;
   function call(client: Client, operation: Operation): Promise<Answer> {
-    const query = operation.path.endsWith('v1/duplicates')
+    const query = /^get .*v1\/(duplicates|views)$/.test(`${operation.method} ${operation.path}`)
       ? '?object=User'
       : operation.path.endsWith('/search')
         ? '?q=x'

@@ -58,16 +58,19 @@ function isOpen(context: CallContext, object: string, text: string | undefined):
 }
 
 /** Views of an object without the columns and orders that the caller may not read; a view filtered by such a field is left out. */
-export function describeViews(context: CallContext, { object, readable }: Rights): readonly ViewDescription[] {
-  return [...context.model.views.values()]
-    .filter((view) => view.object === object.name && isOpen(context, object.name, view.filter))
-    .map((view) => ({
-      name: view.name,
-      label: view.label,
-      filter: view.filter ?? null,
-      columns: view.columns.filter((column) => readable.has(column)),
-      sort: readableSort(view.sort, readable),
-    }));
+export function describeViews(context: CallContext, rights: Rights): readonly ViewDescription[] {
+  return [...context.model.views.values()].filter((view) => view.object === rights.object.name).flatMap((view) => describeView(context, rights, view));
+}
+
+/** One view as above: an empty list where its filter names what the caller may not read. */
+export function describeView(
+  context: CallContext,
+  { object, readable }: Rights,
+  view: { readonly name: string; readonly label: string; readonly filter?: string | null; readonly columns: readonly string[]; readonly sort?: string | null },
+): readonly ViewDescription[] {
+  if (!isOpen(context, object.name, view.filter ?? undefined)) return [];
+  const columns = view.columns.filter((column) => readable.has(column) || column === 'displayName');
+  return [{ name: view.name, label: view.label, filter: view.filter ?? null, columns, sort: readableSort(view.sort ?? undefined, readable) }];
 }
 
 function layoutOf(context: CallContext, object: string): LayoutFile | undefined {

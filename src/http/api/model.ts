@@ -8,6 +8,7 @@ import { openApiOf } from '../openapi/document.ts';
 import { describeObject, listObjects } from './describe.ts';
 import { duplicateRoutes } from './duplicates.ts';
 import { listOf, onlyParameters, present, wholeNumber } from './read-query.ts';
+import { viewRoutes } from './views.ts';
 
 export interface ModelRouteDeps extends CallDeps {
   readonly reader: Reader;
@@ -63,5 +64,6 @@ export function modelRoutes(deps: ModelRouteDeps): Router {
     }),
   );
   router.use(duplicateRoutes(deps));
+  router.use(viewRoutes(deps));
   return router;
 }

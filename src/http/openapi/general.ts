@@ -1,6 +1,27 @@
 import { rightsFor } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
-import { common, dataOf, get, inPath, inQuery, list, listOf, MAP, ONCE, orNull, post, shape, TEXT, UUID, type Json } from './parts.ts';
+import { VIEW_BODIES } from '../api/views.ts';
+import {
+  common,
+  dataOf,
+  get,
+  IF_MATCH,
+  inPath,
+  inQuery,
+  list,
+  listOf,
+  MAP,
+  ONCE,
+  orNull,
+  patch,
+  post,
+  RECORD_ID,
+  remove,
+  shape,
+  TEXT,
+  UUID,
+  type Json,
+} from './parts.ts';
 
 const tag = 'General';
 
@@ -32,6 +53,48 @@ export function generalPaths(context: CallContext): Json {
       tag,
       parameters: [inPath('id', UUID), ONCE],
     }),
+    '/api/v1/views': {
+      ...get({
+        id: 'listViews',
+        summary: 'Views of an object: those of the metadata, your own, and those that others share',
+        tag,
+        parameters: [{ ...inQuery('object', 'Of this object.'), required: true }],
+        answer: list(common('View')),
+        errors: ['not_found', 'forbidden'],
+      }),
+      ...post({
+        id: 'saveView',
+        summary: 'Save a view',
+        tag,
+        parameters: [ONCE],
+        body: VIEW_BODIES.create.schema,
+        status: 201,
+        answer: dataOf(common('View')),
+        headers: ['ETag', 'Location'],
+        errors: ['not_found', 'conflict_unique'],
+      }),
+    },
+    '/api/v1/views/{id}': {
+      ...get({
+        id: 'getView',
+        summary: 'One saved view',
+        tag,
+        parameters: [RECORD_ID],
+        answer: dataOf(common('View')),
+        headers: ['ETag'],
+        errors: ['forbidden'],
+      }),
+      ...patch({
+        id: 'changeView',
+        summary: 'Change a saved view of your own',
+        tag,
+        parameters: [RECORD_ID, IF_MATCH],
+        body: VIEW_BODIES.change.schema,
+        answer: dataOf(common('View')),
+        headers: ['ETag'],
+      }),
+      ...remove({ id: 'deleteView', summary: 'Delete a saved view of your own', tag, parameters: [RECORD_ID, IF_MATCH] }),
+    },
     '/api/v1/trash': get({
       id: 'listTrash',
       summary: 'What lies in the trash, of all objects whose records you may delete',

@@ -141,6 +141,18 @@ const reading = {
     foundAt: INSTANT,
     records: listOf(shape({ id: UUID, name: TEXT })),
   }),
+  View: shape({
+    id: { ...orNull(UUID), description: 'Null for a view of the metadata.' },
+    version: orNull(WHOLE),
+    object: TEXT,
+    name: TEXT,
+    label: TEXT,
+    filter: orNull(TEXT),
+    columns: listOf(TEXT),
+    sort: orNull(TEXT),
+    shared: FLAG,
+    mine: FLAG,
+  }),
   TrashedRecord: shape({ object: TEXT, id: UUID, version: WHOLE, name: TEXT, deletedAt: INSTANT, deletedBy: shape({ id: orNull(UUID), name: TEXT }) }),
   Restored: shape({
     restored: { ...listOf(RELATED), description: 'Records that had gone to the trash with it and are back.' },

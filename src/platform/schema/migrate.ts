@@ -13,6 +13,7 @@ import * as recordMerge from '../../../migrations/0008-record-merge.ts';
 import * as duplicates from '../../../migrations/0011-duplicates.ts';
 import * as referenceMoves from '../../../migrations/0013-reference-moves.ts';
 import * as mailIdentity from '../../../migrations/0014-mail-identity.ts';
+import * as savedViewVersions from '../../../migrations/0015-saved-view-versions.ts';
 import { SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { ident, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
@@ -36,6 +37,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0011-duplicates', up: duplicates.up },
   { name: '0013-reference-moves', up: referenceMoves.up },
   { name: '0014-mail-identity', up: mailIdentity.up },
+  { name: '0015-saved-view-versions', up: savedViewVersions.up },
 ];
 
 const OLDEST_SERVER = 150_000;

@@ -1,3 +1,4 @@
+import { isUuid } from '../ids.ts';
 import { suggestion } from '../metadata/suggest.ts';
 import type { FieldModel } from '../model/types.ts';
 import { find, type Batch, type Entry } from './batch.ts';
@@ -28,8 +29,13 @@ export function readIncoming(batch: Batch, entry: Entry): void {
       continue;
     }
     const refusal = refusalOf(batch, entry, field, input);
-    if (refusal === null) entry.sent.set(name, parseValue(field, input));
-    else if (refusal !== 'ignore') find(entry, name, refusal.code, refusal.detail, refusal.fix === undefined ? {} : { fix: refusal.fix });
+    if (refusal === null) {
+      const value = parseValue(field, input);
+      // The schema of an object's file does not know the owner, which is a field of the system.
+      if (name === 'ownerId' && value !== null && !isUuid(value))
+        find(entry, name, 'format', 'The owner is the id of a user.', { fix: 'Send an id, or null.' });
+      else entry.sent.set(name, value);
+    } else if (refusal !== 'ignore') find(entry, name, refusal.code, refusal.detail, refusal.fix === undefined ? {} : { fix: refusal.fix });
   }
 }
 

@@ -114,16 +114,31 @@ async function restore(
 async function remove(undo: Undo, chunk: WrittenChunk, images: Images, history: History, isOwn: (change: LaterChange) => boolean, keep: Keep): Promise<number> {
   const { tx, context, object } = undo;
   const live = chunk.createdIds.filter((id) => images.get(id)?.['deletedAt'] === null);
-  const own = new Set(chunk.createdIds);
-  const pointing = await pointingAt(tx, object, planOf(context.model, object.name).inbound, live);
+  const pointing = await pointersTo(tx, context, object, live);
+  const going = new Set(live.filter((id) => !(history.get(id) ?? []).some((change) => !isOwn(change))));
+  const edited = new Set(live.filter((id) => !going.has(id)));
+  // What stays holds what it points at, and that in turn.
+  const staying = (id: string): readonly string[] => (pointing.get(id) ?? []).filter((from) => !going.has(from));
+  for (let held: readonly string[] = [...going]; held.length > 0;) {
+    held = [...going].filter((id) => staying(id).length > 0);
+    for (const id of held) going.delete(id);
+  }
   const items: WriteItem[] = [];
   for (const id of live) {
-    const others = pointing.reduce((sum, { byTarget }) => sum + (byTarget.get(id)?.filter((from) => !own.has(from)).length ?? 0), 0);
-    if ((history.get(id) ?? []).some((change) => !isOwn(change))) keep(id, 'It was changed since it was imported.');
+    const others = staying(id).length;
+    if (edited.has(id)) keep(id, 'It was changed since it was imported.');
     else if (others > 0) keep(id, `${String(others)} other ${others === 1 ? 'record points' : 'records point'} to it.`);
     else items.push({ kind: 'delete', id, version: Number(images.get(id)?.['version']) });
   }
   return write(undo, items, keep);
+}
+
+/** Ids of the live records that point at these, by what they point at. */
+async function pointersTo(tx: Knex.Transaction, context: CallContext, object: ObjectModel, ids: readonly string[]): Promise<ReadonlyMap<string, string[]>> {
+  const found = new Map<string, string[]>();
+  for (const { byTarget } of await pointingAt(tx, object, planOf(context.model, object.name).inbound, ids))
+    for (const [target, from] of byTarget) found.set(target, [...(found.get(target) ?? []), ...from.filter((id) => id !== target)]);
+  return found;
 }
 
 async function write({ tx, engine, context, object, job }: Undo, items: readonly WriteItem[], keep: Keep): Promise<number> {

@@ -4,19 +4,22 @@ import { useState, type FormEvent } from 'react';
 import { Link, useParams } from 'react-router';
 import { ColumnPicker } from './column-picker.tsx';
 import { ErrorAlert } from './errors.tsx';
+import { ExportMenu } from './export-menu.tsx';
 import { FilterBuilder } from './filter-builder.tsx';
 import { PAGE, useListRecords, useListState, type ListState } from './list-state.ts';
 import { RecordTable } from './record-table.tsx';
+import { SaveView, useSavedViews, type SavedView } from './saved-views.tsx';
 import { useObject } from './session.tsx';
 import type { ListAnswer, ObjectDescription } from './types.ts';
 
 interface ListProps {
   readonly object: ObjectDescription;
   readonly state: ListState;
+  readonly saved: readonly SavedView[];
 }
 
 /** View, search, filter and columns of a list. */
-function Toolbar({ object, state }: ListProps) {
+function Toolbar({ object, state, saved }: ListProps) {
   const [builder, setBuilder] = useState(false);
   const [text, setText] = useState(state.search ?? '');
   const submit = (event: FormEvent) => {
@@ -35,6 +38,7 @@ function Toolbar({ object, state }: ListProps) {
           data={[
             ...(state.plain === undefined ? [{ value: 'all', label: `All ${object.plural.toLowerCase()}` }] : []),
             ...object.views.map((entry) => ({ value: entry.name, label: entry.label })),
+            ...(saved.length === 0 ? [] : [{ group: 'Saved', items: saved.map(({ id, label }) => ({ value: id, label })) }]),
           ]}
         />
         <form onSubmit={submit}>
@@ -78,6 +82,8 @@ function Toolbar({ object, state }: ListProps) {
             state.set({ columns: names.join(',') });
           }}
         />
+        <SaveView object={object} state={state} open={saved.find(({ id }) => id === state.view?.name)} />
+        {object.may.export && <ExportMenu object={object} state={state} />}
       </div>
       {builder && (
         <FilterBuilder
@@ -123,8 +129,8 @@ function Count({ object, pages }: { readonly object: ObjectDescription; readonly
   );
 }
 
-function List({ object }: { readonly object: ObjectDescription }) {
-  const state = useListState(object);
+function List({ object, saved }: { readonly object: ObjectDescription; readonly saved: readonly SavedView[] }) {
+  const state = useListState(object, saved);
   const list = useListRecords(object, state);
   return (
     <>
@@ -137,7 +143,7 @@ function List({ object }: { readonly object: ObjectDescription }) {
           </Button>
         )}
       </div>
-      <Toolbar object={object} state={state} />
+      <Toolbar object={object} state={state} saved={saved} />
       {list.isError && <ErrorAlert error={list.error} title="The list cannot be shown" />}
       {!list.isError && <Count object={object} pages={list.data?.pages} />}
       {!list.isPending && !list.isError && (
@@ -171,7 +177,9 @@ function List({ object }: { readonly object: ObjectDescription }) {
 export function ListPage() {
   const { object: name = '' } = useParams();
   const object = useObject(name);
-  if (object.isPending) return <p className="muted">Loading…</p>;
+  const saved = useSavedViews(name);
   if (object.isError) return <ErrorAlert error={object.error} title="This page is not there" />;
-  return <List key={name} object={object.data} />;
+  if (saved.isError) return <ErrorAlert error={saved.error} title="The views cannot be shown" />;
+  if (object.isPending || saved.isPending) return <p className="muted">Loading…</p>;
+  return <List key={name} object={object.data} saved={saved.data} />;
 }

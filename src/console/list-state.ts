@@ -35,17 +35,17 @@ const both = (first: string | null, second: string | null): string | null =>
   first !== null && second !== null ? `(${first}) && (${second})` : (first ?? second);
 
 /** Without a choice: the view of everything; where there is none, the first view, unless a filter or search came with the address. */
-function viewOf(object: ObjectDescription, plain: View | undefined, parameters: URLSearchParams): View | undefined {
+function viewOf(object: ObjectDescription, saved: readonly View[], plain: View | undefined, parameters: URLSearchParams): View | undefined {
   const chosen = parameters.get('view');
-  if (chosen !== null) return object.views.find((entry) => entry.name === chosen);
+  if (chosen !== null) return [...object.views, ...saved].find((entry) => entry.name === chosen);
   const narrowed = parameters.has('filter') || parameters.has('search');
   return plain ?? (narrowed ? undefined : object.views[0]);
 }
 
-export function useListState(object: ObjectDescription): ListState {
+export function useListState(object: ObjectDescription, saved: readonly View[]): ListState {
   const [parameters, setParameters] = useSearchParams();
   const plain = object.views.find((entry) => entry.filter === null);
-  const view = viewOf(object, plain, parameters);
+  const view = viewOf(object, saved, plain, parameters);
   const own = parameters.get('filter');
   return {
     plain,

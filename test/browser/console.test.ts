@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import type { Browser, Page } from 'playwright-core';
 import { at } from '../support/app.ts';
@@ -111,6 +112,31 @@ describe('the console in a browser', function () {
       .getByRole('status')
       .filter({ hasText: `${String(expected.length)} leads` })
       .waitFor();
+  });
+
+  it('what a list shows is saved as a view, changed, and deleted; its rows are exported', async () => {
+    await page.goto(`${plan.url}/o/Lead?filter=${encodeURIComponent("entityType == 'individual'")}&columns=npi,name&sort=npi`);
+    const individuals = await listed();
+    await page.getByRole('button', { name: 'Save view' }).click();
+    await page.getByLabel('Name of the view').fill('Doctors');
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await page.getByLabel('Name of the view').waitFor({ state: 'detached' });
+    await page.getByLabel('View').locator('option:checked', { hasText: 'Doctors' }).waitFor({ state: 'attached' });
+    expect([parameter('filter'), await listed(), await page.locator('table.grid th').first().innerText()]).to.deep.equal([null, individuals, 'NPI']);
+
+    await page.getByRole('button', { name: 'Export' }).click();
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'CSV' }).click()]);
+    const lines = (await readFile(await download.path(), 'utf8')).trim().split(/\r?\n/);
+    expect([lines.length - 1, lines[0]?.replace('\uFEFF', '')]).to.deep.equal([individuals, 'npi,name']);
+
+    await page.getByRole('button', { name: 'Save view' }).click();
+    await page.getByLabel('Name of the view').fill('All our doctors');
+    await page.getByRole('button', { name: 'Save changes' }).click();
+    await page.getByRole('option', { name: 'All our doctors' }).waitFor({ state: 'attached' });
+    await page.getByRole('button', { name: 'Save view' }).click();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('option', { name: 'All our doctors' }).waitFor({ state: 'detached' });
+    expect(await page.getByLabel('View').inputValue()).to.equal('leads-all');
   });
 
   it('a list shows more rows on demand, each once', async () => {

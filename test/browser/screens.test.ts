@@ -92,6 +92,16 @@ describe('every screen, wide and narrow, light and dark', function () {
     await page.getByRole('button', { name: 'Columns' }).click();
     await page.getByRole('checkbox', { name: 'Credential' }).waitFor();
   });
+  screen('save view', async (page) => {
+    await at('/o/Lead?filter=npi%20!%3D%20null', (next) => next.locator('tbody a'))(page);
+    await page.getByRole('button', { name: 'Save view' }).click();
+    await page.getByLabel('Name of the view').waitFor();
+  });
+  screen('export', async (page) => {
+    await at('/o/Lead', (next) => next.locator('tbody a'))(page);
+    await page.getByRole('button', { name: 'Export' }).click();
+    await page.getByRole('link', { name: 'CSV' }).waitFor();
+  });
   screen('record', openLead);
   screen('edit', async (page) => {
     await openLead(page);

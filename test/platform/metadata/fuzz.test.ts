@@ -144,8 +144,9 @@ describe('damaged metadata (quality.md, row 51)', () => {
       const root: Record<string, unknown> = structuredClone(base);
       // What is very deep comes last, and once: the test itself walks and copies the tree before.
       const deep = edits.find(({ act }) => act === 'deep');
-      for (const one of edits) if (one.act !== 'deep') carryOut(root, one);
-      if (deep !== undefined) carryOut(root, deep);
+      // Copies, since what is accepted is frozen.
+      for (const one of edits) if (one.act !== 'deep') carryOut(root, structuredClone(one));
+      if (deep !== undefined) carryOut(root, structuredClone(deep));
       const files: FilesByFolder = Object.fromEntries(Object.entries(root).filter((entry): entry is [string, Record<string, unknown>] => isNode(entry[1])));
       const ask = (): number => {
         const start = process.cpuUsage().user;

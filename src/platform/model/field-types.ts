@@ -190,7 +190,11 @@ export const FIELD_TYPES: Readonly<Record<FieldKind, FieldType>> = {
       typeof value === 'object' && value !== null && 'object' in value && 'id' in value ? `${plain(value.object)}/${plain(value.id)}` : plain(value),
     schema: (field) => ({
       type: 'object',
-      properties: { object: { type: 'string', enum: field.ref?.to ?? [] }, id: { type: 'string', format: 'uuid' } },
+      // Metadata that name no object there is are refused by a finding; until then no value fits.
+      properties: {
+        object: field.ref === null || field.ref.to.length === 0 ? { not: {} } : { type: 'string', enum: field.ref.to },
+        id: { type: 'string', format: 'uuid' },
+      },
       required: ['object', 'id'],
       additionalProperties: false,
     }),

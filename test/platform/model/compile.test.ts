@@ -116,6 +116,15 @@ describe('model', () => {
     }
   });
 
+  it('names every object that a reference lists and that is not there, also when none of them is', () => {
+    const about: FieldSchema = { type: 'string', format: 'uuid', 'x-ref': { to: ['Plto', 'Growht'], as: 'mentions' } };
+    const found = checkMetadata(withFields({ about }));
+    expect(found.map(({ code, detail }) => `${code}: ${detail}`)).to.deep.equal([
+      'unknown_object: There is no object "Plto".',
+      'unknown_object: There is no object "Growht".',
+    ]);
+  });
+
   it('finds everything that points at nothing', () => {
     const set: MetadataSet = {
       ...withFields(

@@ -45,7 +45,7 @@ export function printTable(found: readonly Row[], settings: string): void {
   const rule = `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`;
   const [processor] = cpus();
   process.stdout.write(`${[format(HEAD), rule, ...lines.map(format)].join('\n')}\n\n`);
-  process.stdout.write(`${String(found[0]?.records ?? 0)} records; PostgreSQL: ${settings}\n`);
+  process.stdout.write(`${String(Math.max(0, ...found.map(({ records }) => records)))} records; PostgreSQL: ${settings}\n`);
   const memory = (totalmem() / 2 ** 30).toFixed(0);
   process.stdout.write(
     `Node.js ${process.versions.node}, ${process.platform} ${process.arch}, ${String(availableParallelism())} x ${processor?.model ?? '?'}, ${memory} GB\n`,

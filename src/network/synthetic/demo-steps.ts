@@ -25,6 +25,20 @@ const TOPICS: Values = {
 const FORM = 'provider-application';
 const ALL_PAGES = 11;
 
+/** The invented plan's network, with those who look after it; answers its id. */
+export async function openNetwork(hands: DemoHands, name: string): Promise<string> {
+  return hands.create('network', 'Network', {
+    name,
+    type: 'hmo',
+    lineOfBusiness: 'commercial',
+    state: 'MA',
+    relationsManager: hands.id('relations'),
+    contractCoordinator: hands.id('contracting'),
+    planSignerName: 'Paula Plan',
+    planSignerTitle: 'Director of contracting',
+  });
+}
+
 export async function makePerson(hands: DemoHands, member: RecordData, index: number): Promise<Person> {
   const lead = await hands.get('Lead', String(member['lead']));
   return { index, member, lead, name: `${String(lead['firstName'])} ${String(lead['lastName'])}`, email: String(member['email']) };

@@ -143,16 +143,7 @@ export async function tellDemo(
   let halfWay: DemoResult['halfWay'] | null = null;
   say(`Importing ${String(options.leads)} leads ...`);
   const leads = await importLeads(hands, { rows: options.leads, random: seededRandom(SEED) });
-  const network = await hands.create('network', 'Network', {
-    name: 'New England HMO',
-    type: 'hmo',
-    lineOfBusiness: 'commercial',
-    state: 'MA',
-    relationsManager: hands.id('relations'),
-    contractCoordinator: hands.id('contracting'),
-    planSignerName: 'Paula Plan',
-    planSignerTitle: 'Director of contracting',
-  });
+  const network = await steps.openNetwork(hands, 'New England HMO');
   const moments: Moment[] = [];
   const plan = (daysBefore: number, time: string, happen: Moment['happen']): void =>
     void moments.push({ order: dayBefore(end, daysBefore, time), at: instantOf(end, daysBefore, time), happen });

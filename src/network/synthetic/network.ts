@@ -3,6 +3,7 @@ import { inTransaction } from '../../platform/db.ts';
 import type { Worker } from '../../platform/jobs/worker.ts';
 import type { CallContext } from '../../platform/access/types.ts';
 import { makeHands, type DemoHands, type DemoHost, type Values } from './demo-host.ts';
+import { openNetwork } from './demo-steps.ts';
 import { correspond } from './inquiries.ts';
 import { makeJoining } from './joining.ts';
 import { importLeads } from './leads.ts';
@@ -26,16 +27,7 @@ export async function peopleNetwork(host: DemoHost, random: RandomBytes, provide
   const system = await hands.system();
   const chance = makeChance(random);
   const diary = makeDiary(system.today);
-  const network = await hands.create('network', 'Network', {
-    name: 'Simulated HMO',
-    type: 'hmo',
-    lineOfBusiness: 'commercial',
-    state: 'MA',
-    relationsManager: hands.id('relations'),
-    contractCoordinator: hands.id('contracting'),
-    planSignerName: 'Paula Plan',
-    planSignerTitle: 'Director of contracting',
-  });
+  const network = await openNetwork(hands, 'Simulated HMO');
   await importLeads(hands, { rows: providers, random });
   const made = [...syntheticProviders({ count: providers, random, activatedOn: system.today, relationsManager: hands.id('relations') })];
   await addProviders(hands, system, made, chance);

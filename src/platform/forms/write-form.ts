@@ -10,7 +10,7 @@ import type { FormsDeps, OpenForm } from './submissions.ts';
 import type { FormPageView, Question, TypedFields } from './types.ts';
 
 type Values = Readonly<Record<string, unknown>>;
-/** Rows of a repeating group that the form asks for now: what is written, by the row's id. */
+/** Rows of a repeating group that the form asks for as it is answered: what is written, by the row's id. */
 type RowValues = ReadonlyMap<string, Values>;
 
 function valuesOf(reader: FormReader, relation: string | null, questions: readonly Question[]): Values {

@@ -29,7 +29,7 @@ export type WriteItem =
   | { readonly kind: 'restore'; readonly id: string; readonly version?: number };
 
 export interface WriteOptions {
-  /** `atomic`: any failure throws AppError for the whole batch. `each`: failures are reported per item, the rest is written. */
+  /** `atomic`: one failure throws AppError for the whole batch. `each`: failures are reported per item, the rest is written. */
   readonly mode?: 'atomic' | 'each';
   /** `chunk`: one event for the whole batch (imports), naming its ids. */
   readonly events?: 'each' | 'chunk' | 'none';

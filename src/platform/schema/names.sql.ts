@@ -129,7 +129,7 @@ function storedIn(row: Readonly<Record<string, unknown>>): StoredAs {
   };
 }
 
-/** Boundary: any value as a record; what is none has no members. */
+/** A boundary: a value of unknown kind as a record; what is none has no members. */
 export function asRecord(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value)) : {};
 }

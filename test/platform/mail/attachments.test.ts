@@ -6,7 +6,7 @@ import { makeInboundMail, type InboundMail } from '../../../src/platform/mail/in
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
 import { rows, sql } from '../../../src/platform/sql.ts';
-import { makeDesk, type Desk } from './fixtures/desk.ts';
+import { inboundOf, makeDesk, type Desk } from './fixtures/desk.ts';
 
 const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
 const PDF = Buffer.from('%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\ntrailer\n<< /Root 1 0 R >>\n%%EOF\n');
@@ -29,15 +29,7 @@ describe('files that come with a message', () => {
   const files = makeFileStore({ newId: randomUUID, maxBytes: 2_000 });
   before(async () => {
     desk = await makeDesk();
-    inbound = makeInboundMail({
-      db: desk.db,
-      context: (cause) => Promise.resolve(desk.context(cause)),
-      engine: makeRecordEngine(),
-      reader: makeReader(),
-      queue: desk.queue,
-      files,
-      log: desk.log,
-    });
+    inbound = inboundOf(desk, { files });
   });
   after(async () => {
     await inbound.close();

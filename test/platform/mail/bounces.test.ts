@@ -4,15 +4,14 @@ import { makeFileStore } from '../../../src/platform/files/store.ts';
 import { inTransaction } from '../../../src/platform/db.ts';
 import { isDeadAddress, parseDeliveryStatus, returnedMessageId } from '../../../src/platform/mail/delivery-status.ts';
 import { returnPath, splitReturnPath } from '../../../src/platform/mail/address.ts';
-import { makeInboundMail, type InboundMail } from '../../../src/platform/mail/inbound.ts';
+import type { InboundMail } from '../../../src/platform/mail/inbound.ts';
 import type { DeliverySummary } from '../../../src/platform/mail/mail.sql.ts';
 import { makeMailSender } from '../../../src/platform/mail/sender.ts';
 import type { QueueMail } from '../../../src/platform/mail/types.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
-import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
 import { rows, run, sql } from '../../../src/platform/sql.ts';
 import { makeSmtpSink, type SmtpSink } from '../../support/smtp-sink.ts';
-import { makeDesk, type Desk } from './fixtures/desk.ts';
+import { inboundOf, makeDesk, type Desk } from './fixtures/desk.ts';
 
 const BOUNCES = 'bounces@plan.example';
 
@@ -26,17 +25,7 @@ describe('reports about mails that we sent (RFC 3464)', () => {
   before(async () => {
     desk = await makeDesk();
     sink = await makeSmtpSink();
-    inbound = makeInboundMail({
-      db: desk.db,
-      context: (cause) => Promise.resolve(desk.context(cause)),
-      engine: makeRecordEngine(),
-      reader: makeReader(),
-      queue: desk.queue,
-      files,
-      log: desk.log,
-      bounceAddress: BOUNCES,
-      onBounce: (_tx, delivery) => Promise.resolve(void told.push(delivery)),
-    });
+    inbound = inboundOf(desk, { files, bounceAddress: BOUNCES, onBounce: (_tx, delivery) => Promise.resolve(void told.push(delivery)) });
   });
   after(async () => {
     await inbound.close();

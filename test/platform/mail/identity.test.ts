@@ -1,11 +1,8 @@
 import { expect } from 'chai';
-import { randomUUID } from 'node:crypto';
-import { makeFileStore } from '../../../src/platform/files/store.ts';
-import { makeInboundMail, type InboundMail } from '../../../src/platform/mail/inbound.ts';
+import type { InboundMail } from '../../../src/platform/mail/inbound.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
-import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
 import { rows, run, sql } from '../../../src/platform/sql.ts';
-import { makeDesk, type Desk } from './fixtures/desk.ts';
+import { inboundOf, makeDesk, type Desk } from './fixtures/desk.ts';
 
 const HELP = 'help@plan.example';
 const MONDAY = 'Mon, 02 Mar 2026 09:00:00 -0500';
@@ -15,15 +12,7 @@ describe('which messages are the same', () => {
   let inbound: InboundMail;
   before(async () => {
     desk = await makeDesk();
-    inbound = makeInboundMail({
-      db: desk.db,
-      context: (cause) => Promise.resolve(desk.context(cause)),
-      engine: makeRecordEngine(),
-      reader: makeReader(),
-      queue: desk.queue,
-      files: makeFileStore({ newId: randomUUID }),
-      log: desk.log,
-    });
+    inbound = inboundOf(desk);
   });
   after(async () => {
     await inbound.close();

@@ -1,14 +1,12 @@
 import { expect } from 'chai';
-import { randomUUID } from 'node:crypto';
 import { createTransport } from 'nodemailer';
-import { makeFileStore } from '../../../src/platform/files/store.ts';
-import { makeInboundMail, type InboundMail } from '../../../src/platform/mail/inbound.ts';
+import type { InboundMail } from '../../../src/platform/mail/inbound.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
 import { inTransaction } from '../../../src/platform/db.ts';
 import type { RecordEngine } from '../../../src/platform/record/types.ts';
 import { rows, sql } from '../../../src/platform/sql.ts';
-import { CONFIG, makeDesk, START, type Desk } from './fixtures/desk.ts';
+import { CONFIG, inboundOf, makeDesk, START, type Desk } from './fixtures/desk.ts';
 
 interface Sent {
   readonly to?: string;
@@ -70,16 +68,7 @@ describe('inbound mail', () => {
       write: (tx, context, object, items, options) =>
         broken && object === 'Note' ? Promise.reject(new Error('disk full')) : engine.write(tx, context, object, items, options),
     };
-    inbound = makeInboundMail({
-      db: desk.db,
-      context: (cause) => Promise.resolve(desk.context(cause)),
-      engine: failing,
-      reader: makeReader(),
-      queue: desk.queue,
-      files: makeFileStore({ newId: randomUUID }),
-      log: desk.log,
-      maxBytes: 200_000,
-    });
+    inbound = inboundOf(desk, { engine: failing, maxBytes: 200_000 });
     ({ port } = await inbound.listen(0, '127.0.0.1'));
   });
   after(async () => {
@@ -202,15 +191,7 @@ describe('inbound mail', () => {
   });
 
   it('says plainly when its port is taken', async () => {
-    const second = makeInboundMail({
-      db: desk.db,
-      context: (cause) => Promise.resolve(desk.context(cause)),
-      engine: makeRecordEngine(),
-      reader: makeReader(),
-      queue: desk.queue,
-      files: makeFileStore({ newId: randomUUID }),
-      log: desk.log,
-    });
+    const second = inboundOf(desk);
     const error = await second.listen(port, '127.0.0.1').then(
       () => null,
       (reason: unknown) => reason,

@@ -131,7 +131,8 @@ async function merge(work: Work): Promise<Merged> {
     context,
     name,
     sources.map(({ id, version }): WriteItem => ({ kind: 'delete', id, version })),
-    { mode: 'atomic' },
+    // The right to do so was asked for under lock before the references moved: it may rest on them.
+    { mode: 'atomic', asSystem: true },
   );
   const [written] = await write(values);
   if (written?.ok !== true) throw new AppError('internal', 'The record that stays was not written.');

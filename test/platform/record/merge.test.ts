@@ -145,6 +145,19 @@ describe('merging records', () => {
     expect((await attempt(good, { sets: [] })).code).to.equal('not_found');
   });
 
+  it('is allowed by rights that rest on what is moved: the others have them until they are gone', async () => {
+    const [stays, goes, unvisited] = [
+      await create('Person', { code: next() }),
+      await create('Person', { code: next() }),
+      await create('Person', { code: next() }),
+    ];
+    for (const person of [stays, goes]) await create('Visit', { person, day: '2026-03-02' });
+    expect((await refused(merge(stays, [unvisited], { sets: ['visitor'] }))).code).to.equal('not_found');
+    const merged = await merge(stays, [goes], { sets: ['visitor'] });
+    expect(merged.record?.['id']).to.equal(stays);
+    expect((await refused(reader.get(clinic.db, clerk(), 'Person', goes))).code).to.equal('not_found');
+  });
+
   it('moves mail and forms of the platform too, and back', async () => {
     const [ada, copy] = [await create('Person', { code: next() }), await create('Person', { code: next() })];
     const ids = [clerk().newId(), clerk().newId(), clerk().newId()];

@@ -42,6 +42,7 @@ export async function measure(server: ServerProcess, requests: readonly HttpRequ
   });
   const after = await server.usage();
   const count = result['2xx'];
+  if (count === 0 && result.non2xx === 0 && result.errors === 0) throw new Error(`No answer came within ${String(seconds)} s: give more --seconds.`);
   if (count === 0 || result.non2xx > 0 || result.errors > 0) {
     throw new Error(`The server failed under load: ${String(count)} good answers, ${String(result.non2xx)} others, ${String(result.errors)} errors.`);
   }

@@ -1,6 +1,6 @@
 import { compileFilterSql, compileValueSql } from '../expression/to-sql.sql.ts';
 import type { ExprField, ExprObject, ExprSchema, SqlContext } from '../expression/types.ts';
-import { readTable } from '../model/read-table.sql.ts';
+import { readTable, wholeTable } from '../model/read-table.sql.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
 import { AppError } from '../errors.ts';
 import { openSearchFields } from './search-fields.ts';
@@ -90,7 +90,7 @@ export function seenIds(ctx: CallContext, rights: Rights): Sql | null {
   if (parts === null) return null;
   const selects = parts.map((expression) => {
     const condition = compileFilterSql(expression, ctx.model.expressions, { alias: SEEN, context: sqlContext(ctx) });
-    return sql`select ${ident(SEEN, 'id')} from ${ident(ctx.model.schema, rights.object.table)} as ${ident(SEEN)} where ${condition}`;
+    return sql`select ${ident(SEEN, 'id')} from ${wholeTable(ctx.model.schema, rights.object)} as ${ident(SEEN)} where ${condition}`;
   });
   return joinSql(selects, ' union all ');
 }

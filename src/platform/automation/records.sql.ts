@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { AppError } from '../errors.ts';
 import type { Row } from '../expression/types.ts';
+import { wholeTable } from '../model/read-table.sql.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
 import { imageOf, rowOf } from '../record/images.ts';
 import { columnsOf } from '../record/related.sql.ts';
@@ -12,7 +13,7 @@ export async function loadRows(db: Knex, model: Model, objectName: string, ids: 
   const object = objectOf(model, objectName);
   const found = await rows(
     db,
-    sql`select ${columnsOf(object)} from ${ident(schemaOf(db), object.table)} where id = any(${[...ids]}::uuid[]) ${withTrash ? EMPTY : sql`and deleted_at is null`} order by id`,
+    sql`select ${columnsOf(object)} from ${wholeTable(schemaOf(db), object)} where id = any(${[...ids]}::uuid[]) ${withTrash ? EMPTY : sql`and deleted_at is null`} order by id`,
   );
   return new Map(
     found.map((row) => {
@@ -29,7 +30,7 @@ export async function loadRelated(db: Knex, model: Model, objectName: string, vi
   if (column === undefined || column === null) throw new AppError('metadata_invalid', `${objectName} has no reference "${via}".`);
   const found = await rows(
     db,
-    sql`select ${columnsOf(object)} from ${ident(schemaOf(db), object.table)} where ${ident(column)} = ${id}::uuid and deleted_at is null order by created_at, id`,
+    sql`select ${columnsOf(object)} from ${wholeTable(schemaOf(db), object)} where ${ident(column)} = ${id}::uuid and deleted_at is null order by created_at, id`,
   );
   return found.map((row) => rowOf(object, imageOf(object, row)));
 }

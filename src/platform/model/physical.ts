@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts';
 import { requiredId } from '../metadata/assign-ids.ts';
 import type { FieldSchema, MetadataSet } from '../metadata/types.ts';
 import { fieldKind, objectColumnOf, storedType, valueKind } from './field-types.ts';
+import { fieldsPlacedFirst, MOST_COLUMNS, MOST_MOVABLE, onSide, sideOf, SYSTEM_COLUMNS } from './side-tables.ts';
 
 /** Where a field's values stand, and as what. */
 export interface StoredAs {
@@ -82,6 +83,7 @@ export function planPhysicalNames(
   rewritten: ReadonlySet<string> = new Set(),
 ): PhysicalNames {
   const facts: NamingFacts = { recorded, kept, rewritten };
+  const isFirst = fieldsPlacedFirst(set);
   const names = new Map<string, PhysicalName>();
   const tables = new Set([...recorded.values()].filter((entry) => entry.kind === 'object').map((entry) => entry.physical));
   for (const [name, file] of set.objects) {
@@ -91,14 +93,28 @@ export function planPhysicalNames(
     const base = { hiddenAt: null, next: null };
     put(names, { ...base, id: objectId, kind: 'object', objectId: null, name, physical: table, sortPhysical: null, shape: null, valueKind: null });
     const columns = takenColumns(objectId, facts);
-    for (const [fieldName, field] of Object.entries(file.properties)) {
+    const room = roomOf(objectId, facts);
+    const fields = Object.entries(file.properties).map(([fieldName, field]) => ({
+      fieldName,
+      field,
+      isFirst: isFirst(file, name, fieldName, field),
+    }));
+    // Those that must or should stand in the object's own table come first; names are kept in the order of the file.
+    const placed = new Map<string, PhysicalName>();
+    for (const { fieldName, field, isFirst } of [...fields].sort((left, right) => Number(right.isFirst) - Number(left.isFirst))) {
       const id = requiredId(field['x-id'], `${name}.${fieldName}`);
       const shape = fieldShape(field, set);
-      const column = columnFor(fieldName, id, { shape, valueKind: storedKind(field) }, columns, facts);
-      columns.add(column);
       const isSortable = storedType(field)?.sortable === true;
+      const side = isFirst ? () => 0 : () => room.place(shape === null ? 0 : isSortable ? 2 : 1);
+      const column = columnFor(fieldName, id, { shape, valueKind: storedKind(field) }, columns, facts, side);
+      if (!columns.has(column)) room.take(sideOf(column), shape === null ? 0 : isSortable ? 2 : 1);
+      columns.add(column);
       const stored = { physical: column, sortPhysical: isSortable ? `${column}_s` : null, shape, valueKind: storedKind(field) };
-      put(names, { ...base, ...stored, id, kind: 'field', objectId, name: fieldName });
+      placed.set(fieldName, { ...base, ...stored, id, kind: 'field', objectId, name: fieldName });
+    }
+    for (const { fieldName } of fields) {
+      const entry = placed.get(fieldName);
+      if (entry !== undefined) put(names, entry);
     }
   }
   return names;
@@ -120,10 +136,38 @@ function takenColumns(objectId: string, { recorded, kept }: NamingFacts): Set<st
   return new Set([...own, ...own.flatMap((entry) => entry.next ?? []), ...left].map((entry) => entry.physical));
 }
 
-/** A field stays in its column; a change of type goes to the one already being filled, to one that was left with that type, or to a new one. */
-function columnFor(name: string, id: string, wanted: Pick<StoredAs, 'shape' | 'valueKind'>, taken: ReadonlySet<string>, facts: NamingFacts): string {
+/** How many columns the tables of an object have, those of hidden fields and left ones among them, and where there is room for more. */
+function roomOf(objectId: string, { recorded, kept }: NamingFacts): { place(columns: number): number; take(side: number, columns: number): void } {
+  const used = new Map([[0, SYSTEM_COLUMNS]]);
+  const take = (side: number, columns: number): void => void used.set(side, (used.get(side) ?? 1) + columns);
+  const own = [...recorded.values()].filter((entry) => entry.objectId === objectId);
+  const stored: readonly StoredAs[] = [...own, ...own.flatMap((entry) => entry.next ?? []), ...kept.filter((entry) => entry.objectId === objectId)];
+  for (const { physical, sortPhysical, shape } of stored)
+    if (shape !== null) take(sideOf(physical), 1 + Number(sortPhysical !== null) + Number(shape === 'uuid+object'));
+  return {
+    take,
+    place(columns) {
+      let side = 0;
+      while ((used.get(side) ?? 1) + columns > (side === 0 ? MOST_MOVABLE : MOST_COLUMNS)) side += 1;
+      return side;
+    },
+  };
+}
+
+/**
+ * A field stays in its column; a change of type goes to the one already being filled, to one that was left with that type, or to a
+ * new one in the same table, from which its values can be carried over.
+ */
+function columnFor(
+  name: string,
+  id: string,
+  wanted: Pick<StoredAs, 'shape' | 'valueKind'>,
+  taken: ReadonlySet<string>,
+  facts: NamingFacts,
+  side: () => number,
+): string {
   const known = facts.recorded.get(id);
-  if (known === undefined) return free(name, id, taken);
+  if (known === undefined) return free(name, id, taken, side());
   const isOfOneMind = isComputed(known.valueKind) === isComputed(wanted.valueKind);
   if (wanted.shape === null || (known.shape === wanted.shape && isOfOneMind && !facts.rewritten.has(id))) return known.physical;
   const isWanted = (stored: StoredAs): boolean => stored.shape === wanted.shape && stored.valueKind === wanted.valueKind;
@@ -131,7 +175,7 @@ function columnFor(name: string, id: string, wanted: Pick<StoredAs, 'shape' | 'v
   const left = facts.kept.find((entry) => entry.fieldId === id && isWanted(entry));
   if (left !== undefined) return left.physical;
   const isFree = known.shape === null && !facts.kept.some((entry) => entry.physical === known.physical);
-  return isFree ? known.physical : free(name, id, taken);
+  return isFree ? known.physical : free(name, id, taken, isOfOneMind && known.shape !== null ? sideOf(known.physical) : side());
 }
 
 function put(names: Map<string, PhysicalName>, entry: PhysicalName): void {
@@ -141,9 +185,11 @@ function put(names: Map<string, PhysicalName>, entry: PhysicalName): void {
 }
 
 /** Table, column and suffix of an index together fit PostgreSQL's 63 bytes. */
-function free(name: string, id: string, taken: ReadonlySet<string>): string {
+function free(name: string, id: string, taken: ReadonlySet<string>, side = 0): string {
   const base = `${snakeCase(name)}_${id.slice(-4)}`;
-  const candidates = [base, `${snakeCase(name)}_${id.slice(-5)}`, ...Array.from({ length: 98 }, (_, index) => `${base}${String(index + 2)}`)];
+  const candidates = [base, `${snakeCase(name)}_${id.slice(-5)}`, ...Array.from({ length: 98 }, (_, index) => `${base}${String(index + 2)}`)].map((candidate) =>
+    onSide(candidate, side),
+  );
   const found = candidates.find((candidate) => !taken.has(candidate) && !taken.has(objectColumnOf(candidate)));
   if (found === undefined) throw new AppError('internal', `No free physical name for ${name} (${id}).`);
   return found;

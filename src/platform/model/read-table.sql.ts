@@ -1,4 +1,5 @@
 import { ident, joinSql, keyword, sql, type Sql } from '../sql.ts';
+import { sideTables } from './side-tables.ts';
 import type { FieldModel } from './types.ts';
 
 /** An object as far as reading its rows needs it. */
@@ -14,13 +15,29 @@ const ROW = 'r';
  * sub-select with the table's own column names, which PostgreSQL takes apart so that indexes serve.
  */
 export function readTable(schema: string, object: ReadObject): Sql {
-  const table = ident(schema, object.table);
+  const table = wholeTable(schema, object);
   if (![...object.fields.values()].some(isHot)) return table;
   const columns = [...object.fields.values()].flatMap((field) => {
     const names = [field.column, field.sortColumn, field.objectColumn].filter((name) => name !== null);
     return isHot(field) ? [sql`${hotValue(field, ident(ROW))} as ${ident(field.column ?? '')}`] : names.map((name) => ident(ROW, name));
   });
   return sql`(select ${joinSql(columns)} from ${table} as ${ident(ROW)})`;
+}
+
+/**
+ * What stands after FROM where the columns of an object are read as they are stored: its table, or, for a wide object, its table
+ * joined with its side tables, of which PostgreSQL leaves out those that nothing names. An alias may follow; without one the
+ * object's table bears its own name.
+ */
+export function wholeTable(schema: string, object: ReadObject): Sql {
+  const sides = sideTables(object);
+  const table = ident(schema, object.table);
+  return sides.length === 0
+    ? table
+    : sql`(${table}${joinSql(
+        sides.map((side) => sql` left join ${ident(schema, side)} using (id)`),
+        '',
+      )})`;
 }
 
 /** True when part of a field's value waits in the deltas. */

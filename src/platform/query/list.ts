@@ -5,6 +5,7 @@ import type { CallContext } from '../access/types.ts';
 import { isTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { isUuid } from '../ids.ts';
+import { wholeTable } from '../model/read-table.sql.ts';
 import type { FieldModel } from '../model/types.ts';
 import { ident, ready, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { countRows, type CountResult } from './count.ts';
@@ -111,7 +112,7 @@ function trashConditions(ctx: CallContext, source: Source, query: ReadQuery): re
   const predicate = rowPredicate(ctx, query.object, 'delete', 'd');
   if (predicate === null) return [];
   const id = ident(source.alias, 'id');
-  return [sql`${id} in (select ${ident('d', 'id')} from ${ident(ctx.model.schema, source.object.table)} as ${ident('d')} where ${predicate})`];
+  return [sql`${id} in (select ${ident('d', 'id')} from ${wholeTable(ctx.model.schema, source.object)} as ${ident('d')} where ${predicate})`];
 }
 
 function planLimit(limit: number | undefined): number {

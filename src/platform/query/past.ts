@@ -9,6 +9,7 @@ import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, Row } from '../expression/types.ts';
 import { dayInZone } from '../expression/zones.ts';
 import { isUuid } from '../ids.ts';
+import { wholeTable } from '../model/read-table.sql.ts';
 import { fieldType } from '../model/field-types.ts';
 import { ownFieldsObstacle } from '../model/rollups.ts';
 import type { FieldModel, ObjectModel, ToManyModel } from '../model/types.ts';
@@ -161,7 +162,7 @@ async function presentRows(db: Knex, ctx: CallContext, object: ObjectModel, ids:
   const fields = [...object.fields.values()].filter((field) => field.column !== null && field.rollup === null);
   const found = await rows(
     db,
-    sql`select ${valueColumns(source, fields)} from ${ident(ctx.model.schema, object.table)} as ${ident(source.alias)} where ${ident(source.alias, 'id')} = any(${ids}::uuid[])`,
+    sql`select ${valueColumns(source, fields)} from ${wholeTable(ctx.model.schema, object)} as ${ident(source.alias)} where ${ident(source.alias, 'id')} = any(${ids}::uuid[])`,
   );
   return new Map(found.map(makeNamedShape(fields)).map((record) => [record.id, record]));
 }

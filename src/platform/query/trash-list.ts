@@ -4,6 +4,7 @@ import { rowPredicate } from '../access/secure.sql.ts';
 import type { CallContext } from '../access/types.ts';
 import { toRfc3339 } from '../db.ts';
 import { isUuid } from '../ids.ts';
+import { wholeTable } from '../model/read-table.sql.ts';
 import { ident, joinSql, rows, sql, type Sql } from '../sql.ts';
 import { displayName } from './display-name.ts';
 import { invalidQuery, unknownName } from './invalid-query.ts';
@@ -86,7 +87,7 @@ function branchSql(ctx: CallContext, name: string, after: Position | null, limit
   const mayDelete =
     predicate === null
       ? []
-      : [sql`${column('id')} in (select ${ident('d', 'id')} from ${ident(ctx.model.schema, source.object.table)} as ${ident('d')} where ${predicate})`];
+      : [sql`${column('id')} in (select ${ident('d', 'id')} from ${wholeTable(ctx.model.schema, source.object)} as ${ident('d')} where ${predicate})`];
   const later = after === null ? [] : [sql`(${column('deleted_at')}, ${column('id')}) < (${after.at}::timestamptz, ${after.id}::uuid)`];
   return sql`select ${name}::text as object, ${column('id')} as id, ${column('version')} as version, ${column('deleted_at')} as deleted_at, ${column('updated_by')} as by
     from ${source.from}${whereSql(source, [...mayDelete, ...later])} order by ${column('deleted_at')} desc, ${column('id')} desc limit ${limit}`;

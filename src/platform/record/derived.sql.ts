@@ -10,7 +10,7 @@ import { ident, joinSql, platformTable, rows, run, schemaOf, sql } from '../sql.
 import type { Image } from './batch.ts';
 import type { DerivedField } from './derived-fields.ts';
 import { imageOf, physicalColumns, physicalRow } from './images.ts';
-import { columnsOf } from './related.sql.ts';
+import { rowsOf } from './related.sql.ts';
 import { countedSql } from './rollups.sql.ts';
 
 /** How far a derived field is filled and checked. */
@@ -153,10 +153,7 @@ export async function resetHot(tx: Knex.Transaction, context: CallContext, objec
 
 /** Records as they stand, those in the trash too, in the order of their ids; locked when they are to be written. */
 export async function readForFormula(db: Knex, object: ObjectModel, ids: readonly string[], lock: boolean): Promise<readonly Image[]> {
-  const found = await rows(
-    db,
-    sql`select ${columnsOf(object)} from ${ident(schemaOf(db), object.table)} where id = any(${[...ids].sort()}::uuid[]) order by id${lock ? sql` for no key update` : sql``}`,
-  );
+  const found = await rowsOf(db, object, ids, lock ? 'for no key update' : null);
   return found.map((row) => imageOf(object, row));
 }
 

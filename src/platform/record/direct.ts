@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
+import { sideTables } from '../model/side-tables.ts';
 import { pending, type Batch } from './batch.ts';
 import { writeDirect } from './direct.sql.ts';
 import { isUnmatched } from './duplicates.ts';
@@ -14,11 +15,11 @@ import type { WriteItem } from './types.ts';
 /**
  * True for a write that needs nothing held while it is prepared: the record is read without a lock, and one statement
  * writes it if it still stands at the version that was read. What names other records (they must not be trashed meanwhile),
- * takes a number, moves along a path, counts for a roll-up, or is followed by other writes goes by the transaction.
+ * takes a number, moves along a path, counts for a roll-up, stands in several tables, or is followed by other writes goes by the transaction.
  */
 export function isDirect(machinery: Machinery, plan: ObjectPlan, item: WriteItem): item is Extract<WriteItem, { kind: 'create' | 'update' }> {
   if (item.kind !== 'create' && item.kind !== 'update') return false;
-  if (plan.parentLocks.length > 0 || feedsOf(plan.model, plan.object).length > 0) return false;
+  if (sideTables(plan.object).length > 0 || plan.parentLocks.length > 0 || feedsOf(plan.model, plan.object).length > 0) return false;
   if (machinery.hooks.some((hook) => hook.object === '*' || hook.object === plan.object.name)) return false;
   if (item.kind === 'create' && (plan.sequences.length > 0 || plan.defaults.some(({ field }) => field.ref !== null))) return false;
   if (!isUnmatched(plan, item)) return false;

@@ -1,9 +1,10 @@
 import type { Knex } from 'knex';
+import { wholeTable } from '../model/read-table.sql.ts';
 import type { ObjectModel } from '../model/types.ts';
 import { ident, platformTable, ready, rowArrays, rows, schemaOf, sql, type ReadyStatement } from '../sql.ts';
 import { imageOf, imageReader } from './images.ts';
 import type { Image } from './batch.ts';
-import { columnsOf } from './related.sql.ts';
+import { columnsOf, rowsOf } from './related.sql.ts';
 
 /** Locks records for writing, in the order of their ids, and answers their images; the trash is included. */
 export async function lockRecords(
@@ -13,8 +14,7 @@ export async function lockRecords(
   modelVersion: number,
 ): Promise<ReadonlyMap<string, Image>> {
   if (ids.length === 0) return new Map();
-  const statement = sql`select ${columnsOf(object)} from ${ident(schemaOf(tx), object.table)} where id = any(${[...ids].sort()}::uuid[]) order by id for update`;
-  const found = await rows(tx, statement, { name: `lock_${object.id}_${modelVersion}` });
+  const found = await rowsOf(tx, object, ids, 'for update', { name: `lock_${object.id}_${modelVersion}` });
   return new Map(found.map((row) => imageOf(object, row)).map((image) => [String(image['id']), image]));
 }
 
@@ -33,7 +33,7 @@ function readStatement(object: ObjectModel, schema: string, modelVersion: number
   const known = readStatements.get(object);
   if (known !== undefined) return known;
   const made = ready(
-    sql`select ${columnsOf(object)} from ${ident(schema, object.table)} where id = any(${[]}::uuid[])`.text,
+    sql`select ${columnsOf(object)} from ${wholeTable(schema, object)} where id = any(${[]}::uuid[])`.text,
     `before_${object.id}_${modelVersion}`,
   );
   readStatements.set(object, made);

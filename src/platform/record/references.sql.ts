@@ -1,5 +1,7 @@
 import type { Knex } from 'knex';
 import { AppError } from '../errors.ts';
+import { wholeTable } from '../model/read-table.sql.ts';
+import { sideTables } from '../model/side-tables.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
 import { ident, joinSql, keyword, rows, schemaOf, sql, type Sql } from '../sql.ts';
 import type { Inbound } from './object-plan.ts';
@@ -25,8 +27,7 @@ export async function liveTargets(
   for (const [index, [name, ids]] of wanted.entries()) {
     const object = model.objects.get(name);
     if (object === undefined) continue;
-    const predicate = visible(object, 't');
-    const condition = predicate === null ? keyword('') : sql` and ${predicate}`;
+    const condition = visibleCondition(schemaOf(tx), object, visible);
     parts.push(
       sql`${ident(`r${index}`)} as materialized (select t.id from ${ident(schemaOf(tx), object.table)} as t where t.id = any(${[...ids].sort()}::uuid[]) and t.deleted_at is null${condition} order by t.id for key share of t)`,
     );
@@ -40,6 +41,14 @@ export async function liveTargets(
     live.set(String(row['object']), ids);
   }
   return live;
+}
+
+/** The rule on rows as a condition on `t`; that of a wide object may name fields of its side tables, which cannot be locked with it. */
+function visibleCondition(schema: string, object: ObjectModel, visible: (object: ObjectModel, alias: string) => Sql | null): Sql {
+  const isWide = sideTables(object).length > 0;
+  const predicate = visible(object, isWide ? 'v' : 't');
+  if (predicate === null) return keyword('');
+  return isWide ? sql` and exists (select from ${wholeTable(schema, object)} as v where v.id = t.id and ${predicate})` : sql` and ${predicate}`;
 }
 
 /** Which object each bare id belongs to, looked for in the given objects; ids are unique over all of them. */

@@ -2,9 +2,11 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
 import type { EvalContext, ReadPath, Row } from '../expression/types.ts';
+import { wholeTable } from '../model/read-table.sql.ts';
+import { sideTables } from '../model/side-tables.ts';
 import { hotValue, isHot } from '../model/read-table.sql.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
-import { ident, joinSql, keyword, rows, schemaOf, sql } from '../sql.ts';
+import { ident, joinSql, keyword, rows, schemaOf, sql, type RunOptions } from '../sql.ts';
 import { imageOf, rowOf, storedFields, targetOf } from './images.ts';
 import { expandReads } from './object-plan.ts';
 
@@ -111,10 +113,7 @@ async function loadOnes(tx: Knex, object: ObjectModel, ids: readonly string[], s
   store.ones.set(object.name, known);
   const missing = lock ? ids : ids.filter((id) => !known.has(id));
   if (missing.length === 0) return;
-  const found = await rows(
-    tx,
-    sql`select ${columnsOf(object)} from ${ident(schemaOf(tx), object.table)} where ${ident('id')} = any(${missing}::uuid[]) order by id ${keyword(lock ? 'for no key update' : '')}`,
-  );
+  const found = await rowsOf(tx, object, missing, lock ? 'for no key update' : null);
   for (const row of found) {
     const related = rowOf(object, imageOf(object, row));
     known.set(String(related['id']), related);
@@ -127,7 +126,7 @@ async function loadManys(tx: Knex, object: ObjectModel, via: string, ids: readon
   if (missing.length === 0 || field === undefined || field.column === null) return;
   const found = await rows(
     tx,
-    sql`select ${columnsOf(object)} from ${ident(schemaOf(tx), object.table)} where ${ident(field.column)} = any(${missing}::uuid[]) and deleted_at is null order by id`,
+    sql`select ${columnsOf(object)} from ${wholeTable(schemaOf(tx), object)} where ${ident(field.column)} = any(${missing}::uuid[]) and deleted_at is null order by id`,
   );
   const grouped = new Map<string, Row[]>(missing.map((id) => [id, []]));
   for (const row of found) {
@@ -135,6 +134,25 @@ async function loadManys(tx: Knex, object: ObjectModel, via: string, ids: readon
     grouped.get(targetOf(field, image[via])?.id ?? '')?.push(rowOf(object, image));
   }
   for (const [id, related] of grouped) store.manys.set(manyKey(object.name, via, id), related);
+}
+
+/**
+ * Rows of an object as they are stored, those in the trash too, in the order of their ids; locked when that is asked for. A wide
+ * object's rows are locked first and read then: a row that had to be waited for would come with the side table's older half.
+ */
+export async function rowsOf(
+  db: Knex,
+  object: ObjectModel,
+  ids: readonly string[],
+  lock: 'for update' | 'for no key update' | null,
+  options: RunOptions = {},
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const whole = sql`select ${columnsOf(object)} from ${wholeTable(schemaOf(db), object)}`;
+  const wanted = sql`where id = any(${[...ids].sort()}::uuid[]) order by id`;
+  const locking = lock === null ? sql`` : sql` ${keyword(lock)}`;
+  if (sideTables(object).length === 0) return rows(db, sql`${whole} ${wanted}${locking}`, options);
+  if (lock !== null) await rows(db, sql`select 1 from ${ident(schemaOf(db), object.table)} ${wanted}${locking}`);
+  return rows(db, sql`${whole} ${wanted}`, options);
 }
 
 /** The stored columns of an object's table, which bears no other name in the statement, as `imageOf` takes them. */

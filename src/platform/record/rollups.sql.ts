@@ -11,7 +11,7 @@ import type { FieldModel, ObjectModel, RollupModel } from '../model/types.ts';
 import { ident, joinSql, keyword, platformTable, rows, run, schemaOf, sql, type Sql } from '../sql.ts';
 import type { Image } from './batch.ts';
 import { imageOf } from './images.ts';
-import { columnsOf } from './related.sql.ts';
+import { rowsOf } from './related.sql.ts';
 
 const PARENT = 'p';
 const CHILD = 'c';
@@ -23,12 +23,12 @@ export async function lockForRollups(
   ids: readonly string[],
   withImages: boolean,
 ): Promise<ReadonlyMap<string, Image>> {
-  const columns = withImages ? columnsOf(object) : ident('id');
-  const found = await rows(
-    tx,
-    sql`select ${columns} from ${ident(schemaOf(tx), object.table)} where id = any(${[...ids].sort()}::uuid[]) order by id for no key update`,
-  );
-  return withImages ? new Map(found.map((row) => [String(row['id']), imageOf(object, row)])) : new Map();
+  if (withImages) {
+    const found = await rowsOf(tx, object, ids, 'for no key update');
+    return new Map(found.map((row) => [String(row['id']), imageOf(object, row)]));
+  }
+  await rows(tx, sql`select 1 from ${ident(schemaOf(tx), object.table)} where id = any(${[...ids].sort()}::uuid[]) order by id for no key update`);
+  return new Map();
 }
 
 /** Where the references that roll-ups look along lead from these records; reads, without a lock. */

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { inTransaction } from '../db.ts';
+import { wholeTable } from '../model/read-table.sql.ts';
 import type { Model } from '../model/types.ts';
 import { OPEN_CLASS } from '../query/search-key.ts';
 import { isInForce } from '../schema/processes.sql.ts';
@@ -51,7 +52,7 @@ async function indexRecords(tx: Knex.Transaction, model: Model, name: string, id
   const { object, searched } = planOf(model, name);
   const found = await rows(
     tx,
-    sql`select ${columnsOf(object)} from ${ident(schemaOf(tx), object.table)} where id = any(${[...ids]}::uuid[]) and deleted_at is null order by id for share`,
+    sql`select ${columnsOf(object)} from ${wholeTable(schemaOf(tx), object)} where id = any(${[...ids]}::uuid[]) and deleted_at is null order by id for share of ${ident(object.table)}`,
   );
   const entries = found.flatMap((row) => {
     const image = imageOf(object, row);

@@ -3,7 +3,8 @@ import { readRights, unknownRecord } from '../access/rights.ts';
 import { readRowRights } from '../access/row-rights.sql.ts';
 import type { CallContext } from '../access/types.ts';
 import { isUuid } from '../ids.ts';
-import { ident, rows, schemaOf, sql } from '../sql.ts';
+import { wholeTable } from '../model/read-table.sql.ts';
+import { rows, schemaOf, sql } from '../sql.ts';
 import { imageOf, rowOf } from './images.ts';
 import { planOf } from './object-plan.ts';
 import { columnsOf, evalContext, makeRelated, preload, type PolicyLookup } from './related.sql.ts';
@@ -33,7 +34,7 @@ export function makeTransitionStates(policies: PolicyLookup | undefined): Transi
     const { object } = rights;
     if (!isUuid(id)) throw unknownRecord(name, id);
     const may = (await readRowRights(db, context, name, [id])).get(id);
-    const [row] = await rows(db, sql`select ${columnsOf(object)} from ${ident(schemaOf(db), object.table)} where id = ${id}::uuid and deleted_at is null`);
+    const [row] = await rows(db, sql`select ${columnsOf(object)} from ${wholeTable(schemaOf(db), object)} where id = ${id}::uuid and deleted_at is null`);
     if (row === undefined || may?.canRead !== true) throw unknownRecord(name, id);
     if (object.path === null) return [];
     const image = rowOf(object, imageOf(object, row));

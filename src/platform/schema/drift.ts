@@ -1,12 +1,13 @@
 import type { Knex } from 'knex';
 import { FIELD_TYPES } from '../model/field-types.ts';
 import { planPhysicalNames } from '../model/physical.ts';
+import { sideOf } from '../model/side-tables.ts';
 import { schemaOf } from '../sql.ts';
 import { readCatalogue } from './catalogue.sql.ts';
-import { readRemembered } from './names.sql.ts';
+import { readRemembered, rememberedTables } from './names.sql.ts';
 import { dayAfter, storedColumns } from './plan-retire.ts';
 import { KEPT_DAYS } from './step.ts';
-import { tableSpec, type ColumnSpec, type TableSpec } from './table-spec.ts';
+import { tableSpecs, type ColumnSpec, type TableSpec } from './table-spec.ts';
 import type { Catalogue, Remembered } from './types.ts';
 import { currentVersion, readVersion } from './versions.sql.ts';
 
@@ -35,11 +36,9 @@ export interface DriftReport {
 export async function reportDrift(db: Knex): Promise<DriftReport> {
   const recorded = await readVersion(db, await currentVersion(db));
   const remembered = await readRemembered(db);
-  const tables = [...remembered.names.values()].filter((name) => name.kind === 'object').map((name) => name.physical);
-  const live = await readCatalogue(db, tables);
+  const live = await readCatalogue(db, rememberedTables(remembered));
   const physical = recorded.names ?? planPhysicalNames(recorded.set, remembered.names);
-  const schema = schemaOf(db);
-  const specs = [...recorded.set.objects].map(([name, file]) => tableSpec(name, file, recorded.set, physical, schema));
+  const specs = tableSpecs(recorded.set, physical, schemaOf(db));
   const drift = [...specs.flatMap((spec) => tableDrift(spec, live, remembered)), ...unknownTables(live, remembered), ...unfinished(remembered)];
   return { version: recorded.version, drift, kept: keptEntries(remembered) };
 }
@@ -84,7 +83,7 @@ function tableDrift(spec: TableSpec, live: Catalogue, remembered: Remembered): r
 function otherColumns(spec: TableSpec, { names, kept }: Remembered): readonly string[] {
   const own = [...names.values()].filter((name) => name.objectId === spec.objectId);
   const stored = [...own, ...own.flatMap((name) => name.next ?? []), ...kept.filter((column) => column.objectId === spec.objectId)];
-  return stored.filter((entry) => entry.shape !== null).flatMap(storedColumns);
+  return stored.filter((entry) => entry.shape !== null && sideOf(entry.physical) === spec.side).flatMap(storedColumns);
 }
 
 const LIVE_TYPES: Readonly<Record<string, string>> = { timestamptz: 'timestamp(3) with time zone' };

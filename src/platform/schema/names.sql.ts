@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { toRfc3339 } from '../db.ts';
 import type { KeptColumn, PhysicalName, PhysicalNames, StoredAs } from '../model/physical.ts';
+import { tableOfColumn } from '../model/side-tables.ts';
 import { platformTable, rows, run, sql } from '../sql.ts';
 import type { Forgotten, Remembered } from './types.ts';
 import { readFills } from './fill-state.sql.ts';
@@ -45,6 +46,21 @@ export function namesFromJson(content: unknown): PhysicalNames | null {
 /** Everything that the database remembers of names, columns that were left, and values being carried over. */
 export async function readRemembered(db: Knex): Promise<Remembered> {
   return { names: await readPhysicalNames(db), kept: await readKept(db), fills: await readFills(db) };
+}
+
+/** The tables of all objects that the database remembers, side tables among them. */
+export function rememberedTables({ names, kept }: Remembered): readonly string[] {
+  const own = [...names.values()];
+  const stored = [...own, ...own.flatMap((name) => (name.next === null ? [] : [{ ...name.next, objectId: name.objectId }])), ...kept];
+  return [
+    ...new Set([
+      ...own.flatMap((name) => (name.kind === 'object' ? [name.physical] : [])),
+      ...stored.flatMap(({ objectId, physical }) => {
+        const table = names.get(objectId ?? '')?.physical;
+        return table === undefined ? [] : [tableOfColumn(table, physical)];
+      }),
+    ]),
+  ];
 }
 
 async function readKept(db: Knex): Promise<readonly KeptColumn[]> {

@@ -3,7 +3,9 @@ import { requiredId } from '../metadata/assign-ids.ts';
 import type { MetadataSet } from '../metadata/types.ts';
 import { objectColumnOf } from '../model/field-types.ts';
 import type { PhysicalName, StoredAs } from '../model/physical.ts';
+import { tableOfColumn, tableOfObject } from '../model/side-tables.ts';
 import { ident } from '../sql.ts';
+import { rememberedTables } from './names.sql.ts';
 import { countWords, KEPT_DAYS, metadataStep, refused, rowsOf, step, type PlanContext } from './step.ts';
 import type { SchemaStep } from './types.ts';
 
@@ -119,12 +121,12 @@ function objectName(id: string, context: PlanContext): string {
 }
 
 function dropTable(name: PhysicalName, context: PlanContext): SchemaStep {
-  const isThere = context.live.tables.has(name.physical);
+  const tables = rememberedTables(context.remembered).filter((table) => context.live.tables.has(table) && tableOfObject(table) === name.physical);
   const rows = rowsOf(name.physical, context);
   return step(
     'destructive',
     `Drop the table of ${name.name}, with ${countWords(rows, 'record')}`,
-    isThere ? [`drop table ${ident(context.schema, name.physical).text}`] : [],
+    tables.map((table) => `drop table ${ident(context.schema, table).text}`),
     {
       time: 'after',
       lock: 'ACCESS EXCLUSIVE',
@@ -142,7 +144,7 @@ function dropField(name: PhysicalName, context: PlanContext): SchemaStep {
 }
 
 function dropColumns(objectId: string, stored: StoredAs, description: string, context: PlanContext, forgets: NonNullable<SchemaStep['forgets']>): SchemaStep {
-  const table = context.remembered.names.get(objectId)?.physical ?? '';
+  const table = tableOfColumn(context.remembered.names.get(objectId)?.physical ?? '', stored.physical);
   const live = context.live.tables.get(table);
   const columns = storedColumns(stored).filter((column) => stored.shape !== null && live?.has(column) === true);
   const drops = columns.map((column) => `drop column ${ident(column).text}`).join(', ');

@@ -1,3 +1,4 @@
+import { tableOfColumn } from '../model/side-tables.ts';
 import { ident } from '../sql.ts';
 import { captureStatements, releaseStatements, triggerNames } from './fill-state.sql.ts';
 import { storedColumns } from './plan-retire.ts';
@@ -18,7 +19,8 @@ export function leftFills(context: PlanContext): readonly SchemaStep[] {
 }
 
 function taskOf(state: FillState, context: PlanContext): FillTask | null {
-  const table = context.remembered.names.get(state.objectId)?.physical;
+  const own = context.remembered.names.get(state.objectId)?.physical;
+  const table = own === undefined ? undefined : tableOfColumn(own, state.source.physical);
   if (table === undefined || !context.live.tables.has(table)) return null;
   const { keepsOlder, ...target } = state.target;
   return { fieldId: state.fieldId, objectId: state.objectId, table, source: state.source, target, keepsOlder };
@@ -64,7 +66,7 @@ export function stuckRetypes(context: PlanContext): readonly SchemaStep[] {
 /** A column for the new type, filled while people go on writing the old one. */
 export function fillSteps(spec: TableSpec, context: PlanContext): readonly SchemaStep[] {
   return context.retypes
-    .filter((retype) => retype.task.objectId === spec.objectId && retype.findings.length === 0)
+    .filter((retype) => retype.task.table === spec.table && retype.findings.length === 0)
     .flatMap((retype) => [...prepare(spec, retype, context), copy(retype, context)]);
 }
 
@@ -119,7 +121,7 @@ export function settleSteps(spec: TableSpec, context: PlanContext): readonly Sch
 }
 
 function own(spec: TableSpec, context: PlanContext): readonly Retype[] {
-  return context.retypes.filter((retype) => retype.task.objectId === spec.objectId && retype.findings.length === 0);
+  return context.retypes.filter((retype) => retype.task.table === spec.table && retype.findings.length === 0);
 }
 
 function settle(description: string, task: FillTask, context: PlanContext, time: 'before' | 'after'): SchemaStep {

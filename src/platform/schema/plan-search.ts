@@ -7,7 +7,7 @@ import type { SchemaStep } from './types.ts';
 /** Where other fields are searched than before, the worker makes the search entries of all records anew; until then the old ones serve. */
 export function searchSteps(spec: TableSpec, context: PlanContext): readonly SchemaStep[] {
   const nameBefore = context.objectsBefore.get(spec.objectId);
-  if (nameBefore === undefined || !context.live.filled.has(spec.table)) return [];
+  if (nameBefore === undefined || spec.side > 0 || !context.live.filled.has(spec.table)) return [];
   if (searchedWords(context.recorded, nameBefore) === searchedWords(context.wanted, spec.objectName)) return [];
   const note = `insert into ${ident(context.schema, 'search_backlog').text} (object, record_ids) values ('${spec.objectName}', '{}')`;
   return [

@@ -1,11 +1,10 @@
 import { requiredId } from '../metadata/assign-ids.ts';
+import { MOST_COLUMNS, MOST_STORED_FIELDS, sideOf } from '../model/side-tables.ts';
 import { ident } from '../sql.ts';
 import { countWords, createIndex, isNew, isTarget, recordedName, refused, rowsOf, step, type DraftStep, type PlanContext } from './step.ts';
 import type { ColumnSpec, TableSpec } from './table-spec.ts';
 import type { SchemaStep } from './types.ts';
 
-/** Beyond this many columns a filled row no longer fits (`architecture.md`, section 3). */
-const MOST_COLUMNS = 400;
 /** PostgreSQL counts dropped columns for ever and ends at 1,600. */
 const MOST_COLUMNS_EVER = 1500;
 
@@ -14,8 +13,7 @@ export function brokenTables(spec: TableSpec, context: PlanContext): readonly Sc
   const restore = 'Restore the database from a backup.';
   const live = context.live.tables.get(spec.table);
   if (live === undefined) {
-    const wasThere = context.objectsBefore.has(spec.objectId) || (recordedName(spec.objectId, context)?.hiddenAt ?? null) !== null;
-    return wasThere ? [refused(`The table of ${spec.objectName} is gone from the database.`, restore)] : tooWide(spec, 0);
+    return wasThere(spec, context) ? [refused(`The table of ${spec.objectName} is gone from the database.`, restore)] : tooWide(spec, 0);
   }
   const steps: SchemaStep[] = [];
   for (const column of spec.columns) {
@@ -25,13 +23,33 @@ export function brokenTables(spec: TableSpec, context: PlanContext): readonly Sc
       steps.push(refused(`The column of ${spec.objectName}.${name.name} is gone from the database.`, restore));
   }
   const added = spec.columns.filter((column) => !live.has(column.name)).length;
-  return [...steps, ...tooWide(spec, added === 0 ? 0 : (context.live.columnsEver.get(spec.table) ?? 0) + added)];
+  return [...steps, ...misplaced(spec), ...tooWide(spec, added === 0 ? 0 : (context.live.columnsEver.get(spec.table) ?? 0) + added)];
+}
+
+/** A table that must be there: its object has been applied, and for a side table one of its fields. */
+function wasThere(spec: TableSpec, context: PlanContext): boolean {
+  const isHidden = (recordedName(spec.objectId, context)?.hiddenAt ?? null) !== null;
+  if (spec.side === 0) return context.objectsBefore.has(spec.objectId) || isHidden;
+  return spec.columns.some(
+    ({ name, fieldId }) => fieldId !== null && recordedName(fieldId, context)?.physical === name && (isHidden || context.before.has(fieldId)),
+  );
+}
+
+function misplaced(spec: TableSpec): readonly SchemaStep[] {
+  return spec.misplaced.map((field) =>
+    refused(
+      `${spec.objectName}.${field} stands in a side table, for ${spec.objectName} is wide: there it cannot be required, unique, searched, a reference, a state, or part of a roll-up, name or duplicate rule.`,
+      'Add another field for that and carry its values over, or leave this one as it is.',
+    ),
+  );
 }
 
 function tooWide(spec: TableSpec, ever: number): readonly SchemaStep[] {
   const fix = 'Move fields that few records have to an object of their own that refers to this one.';
   if (spec.columns.length > MOST_COLUMNS)
     return [refused(`${spec.objectName} would have ${String(spec.columns.length)} columns; a table holds at most ${String(MOST_COLUMNS)}.`, fix)];
+  if (spec.fields > MOST_STORED_FIELDS)
+    return [refused(`${spec.objectName} would have ${String(spec.fields)} stored fields; an object has at most ${String(MOST_STORED_FIELDS)}.`, fix)];
   if (ever > MOST_COLUMNS_EVER) return [refused(`The table of ${spec.objectName} has had so many columns that no more can be added.`, fix)];
   return [];
 }
@@ -39,14 +57,20 @@ function tooWide(spec: TableSpec, ever: number): readonly SchemaStep[] {
 /** A new table with all that belongs to it but the foreign keys, which may point at tables made after. */
 export function newTable(spec: TableSpec, context: PlanContext): readonly SchemaStep[] {
   if (!isNew(spec, context)) return [];
-  const ids = [spec.objectId, ...[...context.physical.values()].filter((name) => name.objectId === spec.objectId).map((name) => name.id)];
+  const fields = [...context.physical.values()].filter((name) => name.objectId === spec.objectId && sideOf(name.physical) === spec.side);
+  const ids = [...(spec.side === 0 ? [spec.objectId] : []), ...fields.map((name) => name.id)];
   const columns = spec.columns.map((column) => `${ident(column.name).text} ${column.ddl}`);
   const checks = spec.checks.map((check) => `constraint ${ident(check.name).text} ${check.ddl}`);
   const statements = [
     `create table ${ident(context.schema, spec.table).text} (${[...columns, ...checks].join(', ')}) with (fillfactor = 90)`,
     ...spec.indexes.map((index) => createIndex(index, false)),
   ];
-  return [step('instant', `Create the table of ${spec.objectName}`, statements, { records: ids, table: spec.table })];
+  return [
+    step('instant', `Create ${spec.side === 0 ? 'the table' : `side table ${String(spec.side)}`} of ${spec.objectName}`, statements, {
+      records: ids,
+      table: spec.table,
+    }),
+  ];
 }
 
 /** New fields of a table that is there: a column each, empty, or with the constant that a new required field gives. */

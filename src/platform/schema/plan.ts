@@ -10,7 +10,7 @@ import { fillSteps, leftFills, settleSteps, stuckRetypes, switchSteps } from './
 import { searchSteps } from './plan-search.ts';
 import { brokenTables, dropFillers, newColumns, newTable } from './plan-tables.ts';
 import { metadataStep, type DraftStep, type PlanContext, type PlanInput } from './step.ts';
-import { tableSpec, type TableSpec } from './table-spec.ts';
+import { tableSpecs, type TableSpec } from './table-spec.ts';
 import type { Catalogue, SchemaStep } from './types.ts';
 
 /**
@@ -18,7 +18,7 @@ import type { Catalogue, SchemaStep } from './types.ts';
  * Applying the plan and planning again gives nothing.
  */
 export function draftPlan(input: PlanInput): readonly DraftStep[] {
-  const specs = [...input.wanted.objects].map(([name, file]) => tableSpec(name, file, input.wanted, input.physical, input.schema));
+  const specs = tableSpecs(input.wanted, input.physical, input.schema);
   const objectsBefore = new Map([...input.recorded.objects].map(([name, file]) => [requiredId(file['x-object'].id, name), name]));
   const context: PlanContext = { ...input, specs, before: fieldIds(input.recorded), objectsBefore };
   const each = (plan: (spec: TableSpec, context: PlanContext) => readonly SchemaStep[]): readonly DraftStep[] =>
@@ -104,7 +104,7 @@ export function planHash(wanted: MetadataSet, physical: PhysicalNames, given: Re
   const text = canonicalJson(content).replaceAll(/_[0-9a-f]{10}_(u|e)\b/g, '_$1');
   if (places.size === 0) return contentHash(text);
   const words = [...places.keys()].sort((left, right) => right.length - left.length);
-  return contentHash(text.replaceAll(new RegExp(words.join('|'), 'g'), (word) => places.get(word) ?? word));
+  return contentHash(text.replaceAll(new RegExp(words.map((word) => word.replaceAll('$', String.raw`\$`)).join('|'), 'g'), (word) => places.get(word) ?? word));
 }
 
 /** Every id of a set, with the place that has it. */

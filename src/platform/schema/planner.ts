@@ -13,7 +13,7 @@ import { readCatalogue } from './catalogue.sql.ts';
 import { examine } from './examine.sql.ts';
 import { findFillers } from './fillers.ts';
 import { findMentions } from './mentions.ts';
-import { readRemembered } from './names.sql.ts';
+import { readRemembered, rememberedTables } from './names.sql.ts';
 import { draftPlan, idsIn, inOrder, knownIds, leftColumns, planHash } from './plan.ts';
 import { findRetypes, rewrittenFields, type RetypeInput } from './retypes.ts';
 import type { DraftStep } from './step.ts';
@@ -62,8 +62,7 @@ export async function planWish({ db, clock, extensions }: Planner, wish: Wish, o
   const recorded = await readVersion(db, await currentVersion(db));
   const remembered = await readRemembered(db);
   const { set, files, package: laid, conflicts } = await wanted(db, wish, recorded, remembered);
-  const tables = [...remembered.names.values()].filter((name) => name.kind === 'object').map((name) => name.physical);
-  const live = await readCatalogue(db, tables);
+  const live = await readCatalogue(db, rememberedTables(remembered));
   const input: RetypeInput = { recorded: recorded.set, wanted: set, remembered, live };
   const modelOf = (rewritten: ReadonlySet<string>): ReturnType<typeof compile> => {
     const physical = planPhysicalNames(set, remembered.names, remembered.kept, rewritten);

@@ -6,6 +6,7 @@ import { wordsOf } from '../model/fields.ts';
 import type { PhysicalName, PhysicalNames, StoredAs } from '../model/physical.ts';
 import { fieldById } from './field-by-id.ts';
 import type { FieldModel, Model } from '../model/types.ts';
+import { tableOfColumn } from '../model/side-tables.ts';
 import { ident } from '../sql.ts';
 import { castOfShape, kindOfStored } from './convert.ts';
 import { examine } from './examine.sql.ts';
@@ -35,10 +36,11 @@ export interface RetypeInput {
 function storedFields({ wanted, remembered, live }: RetypeInput): readonly Stored[] {
   return [...wanted.objects].flatMap(([object, file]) => {
     const objectId = requiredId(file['x-object'].id, object);
-    const table = remembered.names.get(objectId)?.physical;
-    if (table === undefined || !live.tables.has(table)) return [];
+    const own = remembered.names.get(objectId)?.physical;
+    if (own === undefined || !live.tables.has(own)) return [];
     return Object.entries(file.properties).flatMap(([field, schema]) => {
       const known = remembered.names.get(schema['x-id'] ?? '');
+      const table = tableOfColumn(own, known?.physical ?? '');
       const isStored = known !== undefined && known.shape !== null && live.tables.get(table)?.has(known.physical) === true;
       return isStored && !COMPUTED.has(fieldKind(schema)) ? [{ object, field, objectId, table, known }] : [];
     });

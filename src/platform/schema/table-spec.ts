@@ -4,6 +4,7 @@ import type { FieldSchema, MetadataSet, ObjectFile } from '../metadata/types.ts'
 import { fieldKind, objectColumnOf, storedType } from '../model/field-types.ts';
 import { USER_OBJECT } from '../model/fields.ts';
 import type { PhysicalNames } from '../model/physical.ts';
+import { boundFields, onSide, sideOf, tableOfColumn } from '../model/side-tables.ts';
 import { ident } from '../sql.ts';
 
 export interface ColumnSpec {
@@ -52,17 +53,23 @@ export interface ExclusionSpec {
   readonly columns: readonly string[];
 }
 
-/** How the table of an object should look. */
+/** How a table of an object should look: its own, or a side table with further fields. */
 export interface TableSpec {
+  /** 0 for the object's own table, else which side table it is. */
+  readonly side: number;
   readonly objectId: string;
   readonly objectName: string;
   readonly table: string;
   readonly columns: readonly ColumnSpec[];
+  /** How many fields the object stores, in whichever table. */
+  readonly fields: number;
   readonly indexes: readonly IndexSpec[];
   readonly foreignKeys: readonly ForeignKeySpec[];
   /** Required fields, as the database holds writers of whatever version to them. */
   readonly checks: readonly CheckSpec[];
   readonly exclusion: ExclusionSpec | null;
+  /** Fields in side tables that must stand in the object's own from now on. */
+  readonly misplaced: readonly string[];
 }
 
 const SYSTEM_COLUMNS: readonly (readonly [string, string])[] = [
@@ -77,8 +84,42 @@ const SYSTEM_COLUMNS: readonly (readonly [string, string])[] = [
   ['deleted_at', 'timestamptz(3)'],
 ];
 
-/** The wanted table of an object. `set` must have all its ids, `physical` all its names. */
-export function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet, physical: PhysicalNames, schema: string): TableSpec {
+/** The wanted tables of all objects of a set, which must have all its ids, and `physical` all its names. */
+export function tableSpecs(set: MetadataSet, physical: PhysicalNames, schema: string): readonly TableSpec[] {
+  const isBound = boundFields(set);
+  return [...set.objects].flatMap(([name, file]) => {
+    const own = tableSpec(name, file, set, physical, schema);
+    const aside = own.columns.filter((column) => sideOf(column.name) > 0);
+    if (aside.length === 0) return [own];
+    const ofId = new Map(Object.entries(file.properties).map(([fieldName, field]) => [field['x-id'] ?? '', { fieldName, field }]));
+    const misplaced = [...new Set(aside.flatMap((column) => ofId.get(column.fieldId ?? '') ?? []))]
+      .filter(({ fieldName, field }) => isBound(file, name, fieldName, field))
+      .map(({ fieldName }) => fieldName);
+    const columns = own.columns.filter((column) => sideOf(column.name) === 0);
+    const indexes = own.indexes.filter((index) => index.columns.every((column) => sideOf(column) === 0));
+    return [{ ...own, columns, indexes, misplaced }, ...sideSpecs(own, aside)];
+  });
+}
+
+function sideSpecs(own: TableSpec, aside: readonly ColumnSpec[]): readonly TableSpec[] {
+  const sides = [...new Set(aside.map((column) => sideOf(column.name)))].sort((left, right) => left - right);
+  return sides.map((side) => ({
+    side,
+    objectId: own.objectId,
+    objectName: own.objectName,
+    table: onSide(own.table, side),
+    columns: [{ name: 'id', ddl: 'uuid primary key', fieldId: null }, ...aside.filter((column) => sideOf(column.name) === side)],
+    fields: own.fields,
+    indexes: own.indexes.filter((index) => index.columns.length > 0 && index.columns.every((column) => sideOf(column) === side)),
+    foreignKeys: [],
+    checks: [],
+    exclusion: null,
+    misplaced: [],
+  }));
+}
+
+/** The wanted table of an object, as if all its fields stood in it. `set` must have all its ids, `physical` all its names. */
+function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet, physical: PhysicalNames, schema: string): TableSpec {
   const objectId = requiredId(file['x-object'].id, objectName);
   const table = nameOf(physical, objectId);
   const on = ident(schema, table).text;
@@ -96,7 +137,20 @@ export function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet
   const required = new Set(file.required ?? []);
   for (const [fieldName, field] of Object.entries(file.properties)) addField(fieldName, field);
   for (const fields of file['x-unique'] ?? []) addUnique(fields);
-  return { objectId, objectName, table, columns, indexes, foreignKeys, checks, exclusion: exclusionSpec(table, file, physical) };
+  const stored = new Set(columns.flatMap((column) => column.fieldId ?? [])).size;
+  return {
+    side: 0,
+    misplaced: [],
+    fields: stored,
+    objectId,
+    objectName,
+    table,
+    columns,
+    indexes,
+    foreignKeys,
+    checks,
+    exclusion: exclusionSpec(table, file, physical),
+  };
 
   function addField(fieldName: string, field: FieldSchema): void {
     const kind = fieldKind(field);
@@ -114,7 +168,14 @@ export function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet
     const target = targetTable(field, set, physical, schema);
     if (target !== null) foreignKeys.push({ name: `${table}_${column}_f`, column, target, fieldId, fieldName });
     const index = (suffix: string, isUnique: boolean, rest: string): number =>
-      indexes.push({ name: `${table}_${column}_${suffix}`, isUnique, ddl: `on ${on} ${rest}`, fieldIds: [fieldId], columns: [column], what: fieldName });
+      indexes.push({
+        name: `${table}_${column}_${suffix}`,
+        isUnique,
+        ddl: `on ${ident(schema, tableOfColumn(table, column)).text} ${rest}`,
+        fieldIds: [fieldId],
+        columns: [column],
+        what: fieldName,
+      });
     const quoted = ident(column).text;
     const isUnique = field['x-unique'] === true || kind === 'sequence';
     if (isUnique) index('u', true, `(${quoted}) where deleted_at is null`);

@@ -4,6 +4,8 @@ import { sortKey } from '../../../src/platform/expression/sort-key.ts';
 import { uuidV7 } from '../../../src/platform/ids.ts';
 import type { FieldSchema, MetadataSet, ObjectFile } from '../../../src/platform/metadata/types.ts';
 import { fieldType } from '../../../src/platform/model/field-types.ts';
+import { wholeTable } from '../../../src/platform/model/read-table.sql.ts';
+import { tableOfColumn } from '../../../src/platform/model/side-tables.ts';
 import type { FieldModel } from '../../../src/platform/model/types.ts';
 import { makeModelStore, type ModelStore } from '../../../src/platform/schema/store.ts';
 import { ident, joinSql, keyword, rows, run, schemaOf, sql, type Sql } from '../../../src/platform/sql.ts';
@@ -29,7 +31,13 @@ export async function makeWorld(options: { readonly clock?: Clock; readonly pool
   const find = async (object: string) => {
     const found = (await store.load()).objects.get(object);
     if (found === undefined) throw new Error(`There is no object ${object}.`);
-    return { table: ident(schemaOf(db), found.table), fields: found.fields };
+    return { table: found.table, whole: wholeTable(schemaOf(db), found), fields: found.fields };
+  };
+  /** The cells by the table in which they stand. */
+  const byTable = (table: string, all: readonly (readonly [string, Sql])[]) => {
+    const tables = new Map<string, (readonly [string, Sql])[]>([[table, []]]);
+    for (const cell of all) tables.set(tableOfColumn(table, cell[0]), [...(tables.get(tableOfColumn(table, cell[0])) ?? []), cell]);
+    return [...tables].map(([name, cellsThere]) => ({ isOwn: name === table, on: ident(schemaOf(db), name), cells: cellsThere }));
   };
   const cellsOf = (fields: ReadonlyMap<string, FieldModel>, values: Readonly<Record<string, unknown>>): readonly (readonly [string, Sql])[] =>
     Object.entries(values).flatMap(([name, value]) => cells(fields, name, value));
@@ -48,21 +56,25 @@ export async function makeWorld(options: { readonly clock?: Clock; readonly pool
         ['updated_at', sql`${now}::timestamptz`],
         ['updated_by', sql`'test'`],
       ];
-      const all = [...system, ...cellsOf(fields, values)];
-      await run(db, sql`insert into ${table} (${joinSql(all.map(([column]) => ident(column)))}) values (${joinSql(all.map(([, value]) => value))})`);
+      for (const part of byTable(table, [...system, ...cellsOf(fields, values)])) {
+        const all = part.isOwn ? part.cells : [['id', sql`${id}::uuid`] as const, ...part.cells];
+        await run(db, sql`insert into ${part.on} (${joinSql(all.map(([column]) => ident(column)))}) values (${joinSql(all.map(([, value]) => value))})`);
+      }
       return id;
     },
     async update(object, id, values) {
       const { table, fields } = await find(object);
-      const set = joinSql(cellsOf(fields, values).map(([column, value]) => sql`${ident(column)} = ${value}`));
-      await run(db, sql`update ${table} set ${set} where id = ${id}::uuid`);
+      for (const part of byTable(table, cellsOf(fields, values))) {
+        const set = joinSql(part.cells.map(([column, value]) => sql`${ident(column)} = ${value}`));
+        if (part.cells.length > 0) await run(db, sql`update ${part.on} set ${set} where id = ${id}::uuid`);
+      }
     },
     async values(object, name) {
-      const { table, fields } = await find(object);
+      const { whole, fields } = await find(object);
       const field = fields.get(name);
       if (field?.column === undefined || field.column === null) throw new Error(`${object}.${name} is not stored.`);
       const other = field.objectColumn === null ? keyword('null') : ident(field.objectColumn);
-      const found = await rows(db, sql`select ${ident(field.column)} as value, ${other} as object from ${table} order by id`);
+      const found = await rows(db, sql`select ${ident(field.column)} as value, ${other} as object from ${whole} order by id`);
       return found.map((row) => {
         const value = fieldType(field).format(row['value']);
         return field.objectColumn === null || value === null ? value : { object: row['object'], id: value };

@@ -1,0 +1,129 @@
+import { expect } from 'chai';
+import type { FieldSchema, MetadataSet } from '../../../src/platform/metadata/types.ts';
+import { sideOf, sideTables } from '../../../src/platform/model/side-tables.ts';
+import { reportDrift } from '../../../src/platform/schema/drift.ts';
+import type { SchemaStep } from '../../../src/platform/schema/types.ts';
+import { ident, rows, schemaOf, sql } from '../../../src/platform/sql.ts';
+import { objectFile, setOf } from './builders.ts';
+import { changed, makeWorld, refusal, withField, type World } from './world.ts';
+
+type Field = Partial<FieldSchema> & Pick<FieldSchema, 'type'>;
+
+/** So many that what comes after them stands in a side table. */
+const FULL = Object.fromEntries(
+  Array.from({ length: 309 }, (_, index) => [`flag${String(index)}`, { type: 'boolean', 'x-id': `flag${String(index).padStart(8, '0')}` } as const]),
+);
+
+const set = (field: Field, more: Readonly<Record<string, FieldSchema>> = {}): MetadataSet =>
+  setOf({ Thing: objectFile('Thing', { name: { type: 'string', 'x-id': 'thingname001' }, ...FULL, what: { 'x-id': 'thingwhat001', ...field }, ...more }) });
+
+describe('side tables of wide objects', function () {
+  this.timeout(120_000);
+  let world: World;
+  beforeEach(async () => {
+    world = await makeWorld();
+  });
+  afterEach(() => world.drop());
+
+  async function apply(wanted: MetadataSet): Promise<readonly SchemaStep[]> {
+    const { steps } = await world.store.apply(wanted, 'test');
+    expect((await world.store.plan(wanted)).steps).to.deep.equal([]);
+    expect((await reportDrift(world.database.db)).drift).to.deep.equal([]);
+    return steps;
+  }
+
+  async function columnOf(name: string): Promise<string> {
+    return (await world.store.load()).objects.get('Thing')?.fields.get(name)?.column ?? '';
+  }
+
+  it('take fields beyond what the table holds, as many as are needed, and no more after a growth', async () => {
+    const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`note${String(index)}`, { type: 'integer' } as const]));
+    await apply(setOf({ Thing: objectFile('Thing', { name: { type: 'string' }, ...many }) }));
+    const thing = (await world.store.load()).objects.get('Thing');
+    if (thing === undefined) throw new Error('no Thing');
+    expect(sideTables(thing)).to.deep.equal([`${thing.table}$1`, `${thing.table}$2`]);
+    const sides = [...thing.fields.values()].filter((field) => field.column !== null).map((field) => sideOf(field.column ?? ''));
+    expect([0, 1, 2].map((side) => sides.filter((found) => found === side).length)).to.deep.equal([318, 399, 292]);
+    await apply(
+      setOf({ Thing: objectFile('Thing', { name: { type: 'string' }, ...many, last: { type: 'string' }, code: { type: 'string', 'x-unique': true } }) }),
+    );
+    const model = await world.store.load();
+    expect(['last', 'code'].map((name) => sideOf(model.objects.get('Thing')?.fields.get(name)?.column ?? ''))).to.deep.equal([2, 0]);
+  });
+
+  it('are made, and their columns added, renamed, hidden, shown again and dropped, with their values', async () => {
+    await apply(setOf({ Thing: objectFile('Thing', { name: { type: 'string', 'x-id': 'thingname001' }, ...FULL }) }));
+    await world.insert('Thing', { name: 'n' });
+    const steps = await apply(set({ type: 'integer' }));
+    expect(steps.some((step) => step.description === 'Create side table 1 of Thing')).to.equal(true);
+    await world.insert('Thing', { name: 'm', what: 7 });
+    expect(await world.values('Thing', 'what')).to.deep.equal([null, 7]);
+    await apply(
+      changed(set({ type: 'integer' }), 'Thing', (file) => {
+        const { what, ...rest } = file.properties;
+        return { ...file, properties: { ...rest, ...(what === undefined ? {} : { amount: what }) } };
+      }),
+    );
+    expect(await world.values('Thing', 'amount')).to.deep.equal([null, 7]);
+    const hidden = setOf({ Thing: objectFile('Thing', { name: { type: 'string', 'x-id': 'thingname001' }, ...FULL }) });
+    await apply(hidden);
+    await apply(set({ type: 'integer' }));
+    expect(await world.values('Thing', 'what')).to.deep.equal([null, 7]);
+    const more = { type: 'string', 'x-id': 'thingmore001' } as const;
+    await apply(withField(set({ type: 'integer' }), 'Thing', 'more', more));
+    await apply(withField(set({ type: 'integer' }), 'Thing', 'more', { ...more, 'x-index': true }));
+    const found = await rows(world.database.db, sql`select indexdef from pg_indexes where tablename like ${'thing%$1'} and indexdef like ${'%more%'}`);
+    expect(found, 'value and sort key are indexed where the field stands').to.have.length(2);
+  });
+
+  const conversions: readonly (readonly [string, Field, readonly unknown[], Field, readonly unknown[]])[] = [
+    ['text to whole number', { type: 'string' }, ['12', ' 7', null], { type: 'integer' }, [12, 7, null]],
+    ['number to text', { type: 'number' }, ['12.5', null], { type: 'string' }, ['12.5', null]],
+    ['text to list', { type: 'string' }, ['a;b', 'c'], { type: 'array', items: { type: 'string' } }, [['a', 'b'], ['c']]],
+  ];
+  for (const [what, from, values, to, expected] of conversions) {
+    it(`keep a field whose type changes: ${what}, and back`, async () => {
+      await apply(set(from));
+      const ids: string[] = [];
+      for (const value of values) ids.push(await world.insert('Thing', value === null ? { name: 'n' } : { name: 'n', what: value }));
+      const steps = await apply(set(to));
+      expect(steps.some((step) => step.class === 'backfill')).to.equal(true);
+      expect(await world.values('Thing', 'what')).to.deep.equal(expected);
+      expect(sideOf(await columnOf('what'))).to.equal(1);
+      await apply(set(from));
+      expect(await world.values('Thing', 'what')).to.deep.equal(values);
+      const { db } = world.database;
+      expect(await rows(db, sql`select 1 from ${ident(schemaOf(db), 'schema_fill')}`)).to.deep.equal([]);
+      expect(await rows(db, sql`select 1 from pg_trigger where not tgisinternal`)).to.deep.equal([]);
+    });
+  }
+
+  it('refuse what their fields cannot become, in words, and change nothing', async () => {
+    await apply(set({ type: 'string' }));
+    const before = (await world.store.load()).version;
+    for (const wanted of [
+      set({ type: 'string', 'x-unique': true }),
+      set({ type: 'string', 'x-search': true }),
+      changed(set({ type: 'string' }), 'Thing', (file) => ({ ...file, required: ['what'] })),
+      changed(set({ type: 'string' }), 'Thing', (file) => ({ ...file, 'x-object': { ...file['x-object'], name: '{name} {what}' } })),
+    ]) {
+      const error = await refusal(world.store.apply(wanted, 'test'));
+      expect(error.message).to.contain('Thing.what stands in a side table');
+      expect(error.errors[0]?.fix).to.contain('Add another field');
+    }
+    expect((await world.store.load()).version).to.equal(before);
+  });
+
+  it('are gone with their object once it is dropped', async () => {
+    let now = new Date('2027-01-01T00:00:00.000Z').getTime();
+    await world.drop();
+    world = await makeWorld({ clock: { now: () => new Date(now).toISOString(), nowMs: () => now } });
+    await apply(set({ type: 'string' }));
+    await world.insert('Thing', { name: 'n', what: 'x' });
+    await apply(setOf({}));
+    now += 91 * 86_400_000;
+    await world.store.apply(setOf({}), 'test', { allowDestructive: true });
+    const { db } = world.database;
+    expect(await rows(db, sql`select 1 from pg_tables where schemaname = ${schemaOf(db)} and tablename like 'thing%'`)).to.deep.equal([]);
+  });
+});

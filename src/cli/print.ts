@@ -1,4 +1,6 @@
-import type { Io } from './command.ts';
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Call, Io } from './command.ts';
 
 /** One value as a table cell. */
 export function cellText(value: unknown): string {
@@ -22,4 +24,11 @@ export function printTable(io: Io, columns: readonly string[], rows: readonly (r
 
 export function printJson(io: Io, value: unknown): void {
   io.out(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Text into the file that `--out` names, or to standard output. Writes. */
+export function writeOut(call: Call, text: string): void {
+  const out = call.option('out');
+  if (out === null || out === '-') call.io.out(text);
+  else writeFileSync(resolve(call.io.directory, out), text);
 }

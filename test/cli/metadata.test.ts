@@ -83,6 +83,52 @@ describe('credenza metadata', () => {
     expect((await credenza('plan', '--shipped')).out).to.match(/Hide the object Garden with 0 records, kept until \d{4}-\d\d-\d\d at least/);
   });
 
+  it('remarks on what is unused, not shown or in conflict, and finds nothing of that in what is shipped', async () => {
+    expect(await json('check')).to.deep.equal({ ok: true, errors: [], remarks: [] });
+    const { properties } = GARDEN;
+    write('pack/metadata/objects/Garden.json', { ...GARDEN, properties: { ...properties, soil: { type: 'string' }, note: { type: 'string' } } });
+    write('pack/metadata/layouts/garden.json', {
+      name: 'garden',
+      object: 'Garden',
+      highlights: ['name'],
+      sections: [{ title: 'Garden', fields: ['area'] }],
+      related: [],
+    });
+    write('pack/metadata/views/gardens.json', { name: 'gardens', label: 'Gardens', object: 'Garden', columns: ['name', 'note'] });
+    write('pack/metadata/value-sets/soils.json', { name: 'soils', values: [{ code: 'loam', label: 'Loam' }] });
+    const rule = (name: string, area: string, when?: string): void =>
+      write(`pack/metadata/rules/${name}.json`, {
+        name,
+        on: { created: 'Garden' },
+        ...(when === undefined ? {} : { when }),
+        do: [{ step: 'update', values: { area } }],
+      });
+    rule('small', "'small'");
+    rule('large', "'large'");
+    rule('named', "'named'", 'name != null');
+    const remarks = at(await json('check', 'pack'), 'remarks');
+    expect(Array.isArray(remarks) ? remarks.map((remark: unknown) => [at(remark, 'code'), at(remark, 'detail')]) : remarks).to.deep.equal([
+      ['unused_field', 'Nothing names Garden.soil.'],
+      ['field_not_shown', 'No layout of Garden shows Garden.note.'],
+      ['unused_value_set', 'No field has the values soils.'],
+      ['conflicting_rules', 'The rules large and small set area on the same event, under the same conditions, to different values.'],
+    ]);
+    expect((await credenza('check', 'pack')).out).to.contain('The metadata is in order.\nRemark: Nothing names Garden.soil. Put it on');
+  });
+
+  it('writes the data dictionary of what is in force', async () => {
+    write('pack/metadata/objects/Garden.json', { ...GARDEN, description: 'A place | with <beds>.' });
+    await credenza('apply', 'pack');
+    const { out } = await credenza('dictionary');
+    expect(out)
+      .to.contain('## Garden (`Garden`)')
+      .and.to.contain(String.raw`A place \| with \<beds\>.`);
+    expect(out).to.contain('| `npi` |').and.to.contain('[Provider](#provider)').and.to.contain('### Path').and.to.contain('### Rules on its records');
+    for (const object of (await store.load()).objects.values()) expect(out).to.contain(`(\`${object.name}\`)`);
+    expect((await credenza('dictionary', '--out', 'dictionary.md')).out).to.equal('');
+    expect(readFileSync(join(directory, 'dictionary.md'), 'utf8')).to.equal(out);
+  });
+
   it('refuses a locked package without ids', async () => {
     write('pack/metadata/objects/Garden.json', GARDEN);
     const answer = await credenza('apply', 'pack', '--locked');

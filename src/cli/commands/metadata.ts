@@ -8,14 +8,16 @@ import { loadMetadata, loadPackage } from '../../platform/metadata/load.ts';
 import type { MergeConflict } from '../../platform/metadata/merge.ts';
 import { kindNamed, newFile } from '../../platform/metadata/new-file.ts';
 import { packageFiles, writePackage } from '../../platform/metadata/write-files.ts';
+import { dictionaryOf } from '../../platform/schema/dictionary.ts';
 import { reportDrift } from '../../platform/schema/drift.ts';
+import { remarksOn, type Remark } from '../../platform/schema/remarks.ts';
 import type { ApplyOptions } from '../../platform/schema/change.ts';
 import type { Wish } from '../../platform/schema/planner.ts';
 import { shownStep } from '../../platform/schema/shown-step.ts';
 import type { App } from '../../main.ts';
 import { JSON_OPTION, UsageError, type Call, type Command, type Option } from '../command.ts';
 import { withApp } from '../open-app.ts';
-import { printJson, printTable } from '../print.ts';
+import { printJson, printTable, writeOut } from '../print.ts';
 import { printPlan } from '../print-plan.ts';
 
 const DIR = '[DIR]';
@@ -27,7 +29,7 @@ const HASH: Option = { value: 'HASH', help: 'Do it only if the plan is still the
 export const METADATA_COMMANDS: readonly Command[] = [
   {
     name: 'metadata check',
-    summary: 'Checks every metadata file: shape, references, expressions, rules.',
+    summary: 'Checks every metadata file: shape, references, expressions, rules; and remarks on what is unused, not shown or in conflict.',
     usage: DIR,
     example: 'npx credenza metadata check ./my-package',
     positionals: [0, 1],
@@ -35,15 +37,15 @@ export const METADATA_COMMANDS: readonly Command[] = [
     run: (call) =>
       withApp(call, async (app) => {
         try {
-          await app.store.plan(wishOf(call));
+          const remarks = remarksOn(await app.store.preview(wishOf(call)));
+          if (call.isSet('json')) printJson(call.io, { ok: true, errors: [], remarks });
+          else printRemarks(call, remarks);
+          return 0;
         } catch (error) {
           if (!call.isSet('json') || !isAppError(error, 'metadata_invalid')) throw error;
           printJson(call.io, { ok: false, errors: error.errors });
           return 1;
         }
-        if (call.isSet('json')) printJson(call.io, { ok: true, errors: [] });
-        else call.io.out('The metadata is in order.\n');
-        return 0;
       }),
   },
   {
@@ -111,6 +113,15 @@ export const METADATA_COMMANDS: readonly Command[] = [
     run: (call) => withApp(call, (app) => pull(call, app)),
   },
   {
+    name: 'metadata dictionary',
+    summary: 'The data dictionary of what is in force, as Markdown: objects, fields, lists, paths, keys, checks and rules.',
+    usage: '',
+    example: 'npx credenza metadata dictionary --out dictionary.md',
+    positionals: [0, 0],
+    options: { out: { value: 'FILE', help: 'Where to write it (default: standard output).' } },
+    run: (call) => withApp(call, async (app) => writeOut(call, dictionaryOf(await app.store.current()))),
+  },
+  {
     name: 'metadata new',
     summary: 'Makes a new metadata file with its ids.',
     usage: 'KIND NAME [DIR]',
@@ -153,6 +164,11 @@ function wishOf(call: Call): Wish {
 
 function shippedSet({ config, io }: Call) {
   return loadMetadata(metadataDirectories(config.packages.map((entry) => resolve(io.directory, entry))));
+}
+
+function printRemarks(call: Call, remarks: readonly Remark[]): void {
+  call.io.out('The metadata is in order.\n');
+  for (const { pointer, detail, fix } of remarks) call.io.out(`Remark: ${detail} ${fix} (${pointer})\n`);
 }
 
 async function showPlan(call: Call, app: App, wish: Wish): Promise<number> {

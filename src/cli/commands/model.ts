@@ -1,10 +1,8 @@
-import { writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { migratePlatform } from '../../platform/schema/migrate.ts';
 import { emitTypes } from '../../platform/schema/types-export.ts';
 import { JSON_OPTION, type Command } from '../command.ts';
 import { openApp, withApp } from '../open-app.ts';
-import { printJson } from '../print.ts';
+import { printJson, writeOut } from '../print.ts';
 
 export const MODEL_COMMANDS: readonly Command[] = [
   {
@@ -35,10 +33,7 @@ export const MODEL_COMMANDS: readonly Command[] = [
     run: (call) =>
       withApp(call, async (app) => {
         const model = await app.store.current();
-        const text = await emitTypes(model);
-        const out = call.option('out');
-        if (out === null || out === '-') call.io.out(text);
-        else writeFileSync(resolve(call.io.directory, out), text);
+        writeOut(call, await emitTypes(model));
       }),
   },
 ];

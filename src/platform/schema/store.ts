@@ -30,6 +30,8 @@ export interface ModelStore {
   load(): Promise<Model>;
   /** What fulfilling the wish would do; a set alone is what the files say. Writes nothing. @throws AppError metadata_invalid */
   plan(wish: MetadataSet | Wish, options?: PlanOptions): Promise<SchemaPlan>;
+  /** The Model that a wish would put in force, its objects where they would stand. Reads only. @throws as `plan` does */
+  preview(wish: MetadataSet | Wish): Promise<Model>;
   /** Brings the database to the wish; applying what is applied writes nothing. @throws AppError metadata_invalid, schema_refused, conflict_state */
   apply(wish: MetadataSet | Wish, by: string, options?: ApplyOptions): Promise<ApplyResult>;
   /** The Model once it has at least this version. @throws AppError conflict_state after ten seconds */
@@ -151,6 +153,7 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
     expire,
     load,
     plan: async (wish, planOptions = {}) => (await planWish(planner, asWish(wish), planOptions)).plan,
+    preview: async (wish) => (await planWish(planner, asWish(wish), {})).model,
     apply: async (wish, by, applyOptions = {}) => {
       const result = await applyWish({ ...planner, faults, onVersion }, asWish(wish), by, applyOptions);
       if (result.steps.length > 0) log?.info({ version: result.version, steps: result.steps.length, by }, 'metadata applied');

@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 
@@ -8,6 +9,8 @@ export interface Usage {
   readonly statements: number;
   readonly rssMb: number;
   readonly peakMb: number;
+  /** The longest that the event loop was held up since this was asked before. */
+  readonly heldMs: number;
 }
 
 export interface ServerProcess {
@@ -52,7 +55,8 @@ export async function startServer(
     url: String(ready['url']),
     async usage() {
       const reply = await ask({ do: 'usage' });
-      return { cpuMs: numberIn(reply, 'cpuMs'), statements: numberIn(reply, 'statements'), rssMb: numberIn(reply, 'rssMb'), peakMb: numberIn(reply, 'peakMb') };
+      const [cpuMs, statements] = [numberIn(reply, 'cpuMs'), numberIn(reply, 'statements')];
+      return { cpuMs, statements, rssMb: numberIn(reply, 'rssMb'), peakMb: numberIn(reply, 'peakMb'), heldMs: numberIn(reply, 'heldMs') };
     },
     async importFile(object, file) {
       const reply = await ask({ do: 'import', object, file });
@@ -90,16 +94,23 @@ export interface Served {
   readonly stop: () => Promise<void>;
 }
 
+/** How often the event loop is looked at. */
+const LOOP_MS = 5;
+
 /** Runs a measured server in this process until its parent ends it. */
 export async function serve(start: () => Promise<Served>): Promise<void> {
   const statements = countStatements();
+  const held = monitorEventLoopDelay({ resolution: LOOP_MS });
+  held.enable();
   const served = await start();
   const say = (reply: Reply): void => void process.send?.(reply);
   const answer = async (request: Reply): Promise<Reply> => {
     if (request['do'] === 'usage') {
       const { user, system } = process.cpuUsage();
       const peakMb = process.resourceUsage().maxRSS / 1024;
-      return { cpuMs: (user + system) / 1000, statements: statements.count, rssMb: process.memoryUsage.rss() / 1_048_576, peakMb };
+      const heldMs = Math.max(0, held.max / 1e6 - LOOP_MS);
+      held.reset();
+      return { cpuMs: (user + system) / 1000, statements: statements.count, rssMb: process.memoryUsage.rss() / 1_048_576, peakMb, heldMs };
     }
     const from = performance.now();
     const rows = await served.importFile(String(request['object']), String(request['file']));

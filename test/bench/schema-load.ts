@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { Knex } from 'knex';
 import { readConfig } from '../../src/cli/open-app.ts';
 import { EXTENSIONS, metadataDirectories } from '../../src/extensions.ts';
 import { makeApp, type App } from '../../src/main.ts';
@@ -12,6 +13,7 @@ import type { FieldSchema, ObjectFile } from '../../src/platform/metadata/types.
 import { makeModelStore } from '../../src/platform/schema/store.ts';
 import { ident, joinSql, rows, run, sql, type Sql } from '../../src/platform/sql.ts';
 import { startServer } from './child.ts';
+import { stopwatch, watch, type Parts } from './schema-watch.ts';
 
 const SCHEMA = 'schema_load';
 const PER_SECOND = 100;
@@ -28,6 +30,17 @@ interface LoadRow {
   readonly p50: number;
   readonly p99: number;
   readonly longestMs: number;
+  /** The longest that the server's event loop was held up. */
+  readonly heldMs: number;
+  readonly lockMs: number;
+  readonly seenMs: number | null;
+  readonly parts: Parts | null;
+}
+
+interface Load {
+  readonly rows: readonly LoadRow[];
+  /** A plain ALTER that adds a column to a copy of the table of equal size, under the same requests: the median of several, in ms. */
+  readonly plainAlterMs: number;
 }
 
 const text = (id: string, more: Partial<FieldSchema> = {}): FieldSchema => ({ type: 'string', 'x-id': id, ...more });
@@ -55,7 +68,7 @@ const CHANGES: readonly (readonly [string, Readonly<Record<string, FieldSchema>>
 ];
 
 /** Measures every change at 100 requests a second on this many records of one object. */
-async function measureSchemaLoad(serverUrl: string, records: number): Promise<readonly LoadRow[]> {
+async function measureSchemaLoad(serverUrl: string, records: number): Promise<Load> {
   const name = `credenza_schema_load_${String(process.pid)}`;
   const admin = openDb({ url: serverUrl, schema: 'public', poolSize: 1, statementTimeoutMs: 600_000 });
   const url = new URL(serverUrl);
@@ -73,7 +86,7 @@ function openApp(databaseUrl: string): App {
   return makeApp({ ...readConfig(process.env), databaseUrl, schema: SCHEMA, logLevel: 'warn' });
 }
 
-async function measureOn(url: string, records: number): Promise<readonly LoadRow[]> {
+async function measureOn(url: string, records: number): Promise<Load> {
   const app = openApp(url);
   try {
     await app.prepare();
@@ -97,17 +110,19 @@ async function measureOn(url: string, records: number): Promise<readonly LoadRow
     const server = await startServer('app-server', environment, null);
     const changer = fork(fileURLToPath(import.meta.url), ['change', url], { execArgv: process.execArgv });
     try {
-      const traffic = makeTraffic(server.url, token, ids);
-      await traffic.during('warm-up', () => delay(5_000));
+      const traffic = makeTraffic(server.url, token, ids, app.db, async () => (await server.usage()).heldMs);
+      await traffic.during('warm-up', () => delay(5_000).then(() => null));
       const found: LoadRow[] = [];
       const note = (row: LoadRow): void => {
         found.push(row);
         say(JSON.stringify(row));
       };
-      note(await traffic.during('nothing, for 10 s', () => delay(10_000)));
+      note(await traffic.during('nothing, for 10 s', () => delay(10_000).then(() => null)));
+      const plainAlterMs = await alterCopy(app, traffic);
+      say(`A plain ALTER on a copy takes ${plainAlterMs.toFixed(1)} ms.`);
       for (const [index, [change]] of CHANGES.entries()) note(await traffic.during(change, () => carryOut(changer, index)));
       await traffic.verify();
-      return found;
+      return { rows: found, plainAlterMs };
     } finally {
       changer.kill();
       await server.stop();
@@ -117,10 +132,34 @@ async function measureOn(url: string, records: number): Promise<readonly LoadRow
   }
 }
 
-async function applyTo(app: App, properties: Readonly<Record<string, FieldSchema>>, clock: Clock, allowDestructive = false): Promise<void> {
+async function applyTo(app: App, properties: Readonly<Record<string, FieldSchema>>, clock: Clock, allowDestructive = false): Promise<Parts> {
   const shipped = loadMetadata(metadataDirectories([]));
-  const store = makeModelStore({ db: app.db, clock, extensions: EXTENSIONS });
+  const watch = stopwatch();
+  const store = makeModelStore({ db: app.db, clock, extensions: EXTENSIONS, faults: watch.pass });
   await store.apply({ ...shipped, objects: new Map([...shipped.objects, ['Parcel', object(properties)]]) }, 'bench', { allowDestructive });
+  return watch.parts();
+}
+
+/** Adds a column to a copy of the table as by hand, some times; answers the median in milliseconds. */
+async function alterCopy(app: App, traffic: ReturnType<typeof makeTraffic>): Promise<number> {
+  const table = (await app.store.load()).objects.get('Parcel')?.table ?? '';
+  const copy = ident(SCHEMA, 'parcel_copy');
+  await app.db.transaction(async (tx) => {
+    await run(tx, sql`select set_config('statement_timeout', '0', true)`);
+    await run(tx, sql`create table ${copy} as select * from ${ident(SCHEMA, table)}`);
+  });
+  const times: number[] = [];
+  await traffic.during('plain ALTER', async () => {
+    for (let turn = 0; turn < 7; turn += 1) {
+      const start = performance.now();
+      await run(app.db, sql`alter table ${copy} add column ${ident(`extra_${String(turn)}`)} text collate "C"`);
+      times.push(performance.now() - start);
+      await delay(200);
+    }
+    return null;
+  });
+  await run(app.db, sql`drop table ${copy}`);
+  return times.sort((left, right) => left - right)[3] ?? 0;
 }
 
 /** Fills the table of the object by one statement; answers some of the ids. */
@@ -152,11 +191,12 @@ async function fillTable({ db, store }: App, records: number): Promise<readonly 
 }
 
 /** Has the other process carry out a change: neither the server nor whoever measures waits for its work. */
-function carryOut(changer: ChildProcess, index: number): Promise<void> {
+function carryOut(changer: ChildProcess, index: number): Promise<Parts> {
   return new Promise((resolve, reject) => {
     changer.once('message', (message: unknown) => {
-      if (message === 'done') resolve();
-      else reject(new Error(String(message)));
+      if (typeof message !== 'object' || message === null) return reject(new Error(String(message)));
+      const part = (name: string): number => Number(Reflect.get(message, name));
+      return resolve({ plan: part('plan'), steps: part('steps'), ready: part('ready'), switch: part('switch') });
     });
     changer.send(index);
   });
@@ -170,7 +210,7 @@ function serveChanges(url: string): void {
   process.on('message', (index: unknown) => {
     const [, properties, isLater] = CHANGES[Number(index)] ?? ['', START, false];
     applyTo(app, properties, isLater ? inFuture : systemClock, isLater).then(
-      () => process.send?.('done'),
+      (parts) => process.send?.(parts),
       (error: unknown) => process.send?.(error instanceof Error ? (error.stack ?? error.message) : String(error)),
     );
   });
@@ -186,7 +226,7 @@ interface Sent {
 }
 
 /** Reads, updates and creates at a fixed rate, whether or not earlier ones were answered; times count from when a request was due. */
-function makeTraffic(url: string, token: string, ids: readonly string[]) {
+function makeTraffic(url: string, token: string, ids: readonly string[], db: Knex, heldMs: () => Promise<number>) {
   const versions = new Map<string, number>();
   const codes = new Map<string, number>();
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
@@ -213,7 +253,7 @@ function makeTraffic(url: string, token: string, ids: readonly string[]) {
     return { isGood: answer.ok, kind: kind < 6 ? 'read' : kind < 8 ? 'update' : 'create' };
   };
   return {
-    async during(change: string, work: () => Promise<unknown>): Promise<LoadRow> {
+    async during(change: string, work: () => Promise<Parts | null>): Promise<LoadRow> {
       const times: number[] = [];
       const slow: string[] = [];
       const sent: Promise<void>[] = [];
@@ -238,18 +278,24 @@ function makeTraffic(url: string, token: string, ids: readonly string[]) {
           );
       }, 2);
       let seconds = 0;
+      let parts: Parts | null = null;
+      await heldMs();
+      const watching = watch(db);
       try {
-        await work();
+        parts = await work();
         seconds = (performance.now() - start) / 1000;
         await delay(AFTER_MS);
       } finally {
         clearInterval(timer);
       }
       await Promise.all(sent);
+      const watched = await watching.stop();
+      const held = Math.round(await heldMs());
       if (slow.length > 0) say(`${change}: ${String(slow.length)} waited longer than ${String(LIMIT_MS)} ms: ${slow.slice(0, 40).join(', ')}`);
       times.sort((left, right) => left - right);
       const at = (share: number): number => Math.round(times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0);
-      return { change, seconds: Math.round(seconds * 10) / 10, requests: sent.length, errors, p50: at(0.5), p99: at(0.99), longestMs: at(1) };
+      const took = { seconds: Math.round(seconds * 10) / 10, requests: sent.length, errors };
+      return { change, ...took, p50: at(0.5), p99: at(0.99), longestMs: at(1), heldMs: held, ...watched, parts };
     },
     /** Every record that was updated holds what was written last. @throws Error otherwise */
     async verify(): Promise<void> {

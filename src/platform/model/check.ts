@@ -7,6 +7,7 @@ import { checkMatching } from './check-matching.ts';
 import { checkScreens } from './check-screens.ts';
 import { compile, type ModelExtensions } from './compile.ts';
 import { planPhysicalNames } from './physical.ts';
+import { atOnce, type Steps } from './slices.ts';
 
 /** Everything wrong with a set, at once; empty when it can be applied to an empty database. Reads and writes nothing. */
 export function checkMetadata(set: MetadataSet, extensions: ModelExtensions = {}): readonly ErrorDetail[] {
@@ -16,11 +17,17 @@ export function checkMetadata(set: MetadataSet, extensions: ModelExtensions = {}
 
 /** The findings of compiling, those of the kinds that do not take part in it, and those of the extensions. */
 export function checkCompiled(compiled: ReturnType<typeof compile>, extensions: ModelExtensions): readonly ErrorDetail[] {
+  return atOnce(checkInSteps(compiled, extensions));
+}
+
+/** The same, kind by kind. */
+export function* checkInSteps(compiled: ReturnType<typeof compile>, extensions: ModelExtensions): Steps<readonly ErrorDetail[]> {
   const { model, checkAt } = compiled;
   const scope: CheckScope = { model, checkAt, errors: compiled.errors };
-  checkScreens(scope);
-  checkBehaviour(scope);
-  checkMatching(scope);
+  for (const check of [checkScreens, checkBehaviour, checkMatching]) {
+    check(scope);
+    yield;
+  }
   // What extensions check leans on the Model as a whole, so it must be sound first.
   return scope.errors.length > 0 ? scope.errors : (extensions.checks ?? []).flatMap((check) => check(model));
 }

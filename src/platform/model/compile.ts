@@ -1,4 +1,3 @@
-import { makeCalendars, type Calendars } from '../calendar/calendars.ts';
 import { AppError, isAppError, type ErrorDetail } from '../errors.ts';
 import { checkExpression } from '../expression/check.ts';
 import { CORE_FUNCTIONS } from '../expression/functions.ts';
@@ -7,16 +6,19 @@ import { BUILTIN_OBJECTS, metadataPointer, RESERVED_FIELDS } from '../metadata/k
 import { invalidMetadata } from '../metadata/load.ts';
 import { contentHash, toStored } from '../metadata/store-form.ts';
 import { suggestion } from '../metadata/suggest.ts';
-import type { CalendarFile, MetadataSet, ObjectFile, PathFile } from '../metadata/types.ts';
+import type { MetadataSet, ObjectFile, PathFile } from '../metadata/types.ts';
+import { calendarsOf } from './calendars.ts';
 import { CALLER_VARIABLES, type CheckAt } from './check-at.ts';
 import { checkField } from './check-field.ts';
 import { compileEffective } from './effective.ts';
+import { cachedChecker } from './expression-cache.ts';
 import { isAssignable, makeExprSchema, typeWords, valueType } from './expr-schema.ts';
 import { fieldPointer, ownFields, userFields, systemFields, USER_OBJECT, wordsOf } from './fields.ts';
 import { deepFreeze } from './freeze.ts';
 import { compilePath } from './paths.ts';
 import { checkDerived, compileRollup } from './rollups.ts';
 import type { PhysicalNames } from './physical.ts';
+import { atOnce, inSlices, type Steps } from './slices.ts';
 import type { CheckModel, FieldModel, Model, ObjectModel, PathModel, ToManyModel } from './types.ts';
 import { compileValidate } from './validate.ts';
 
@@ -36,6 +38,8 @@ export interface CompileInput {
   /** PostgreSQL schema of the tenant. */
   readonly schema: string;
   readonly extensions: ModelExtensions;
+  /** The fingerprint of the set, when it is known; else it is made. */
+  readonly hash?: string;
 }
 
 interface Draft {
@@ -52,18 +56,46 @@ interface Draft {
  * @throws AppError metadata_invalid with every finding at once
  */
 export function compileModel(input: CompileInput): Model {
-  const { model, errors } = compile(input);
+  return soundModel(atOnce(compileInSteps(input)));
+}
+
+/**
+ * Compiles metadata into the frozen Model in slices: a server goes on answering meanwhile.
+ * @throws AppError metadata_invalid with every finding at once
+ */
+export async function compileModelInSlices(input: CompileInput): Promise<Model> {
+  return soundModel(await compileInSlices(input));
+}
+
+function soundModel({ model, errors }: Compiled): Model {
   if (errors.length > 0) throw invalidMetadata(errors);
   return model;
 }
 
+interface Compiled {
+  readonly model: Model;
+  readonly errors: ErrorDetail[];
+  readonly checkAt: CheckAt;
+}
+
 /** Compiles as far as it goes: the Model holds what is sound, the findings say what is not. Further findings may be added. */
-export function compile(input: CompileInput): { readonly model: Model; readonly errors: ErrorDetail[]; readonly checkAt: CheckAt } {
+export function compile(input: CompileInput): Compiled {
+  return atOnce(compileInSteps(input));
+}
+
+/** The same in slices. */
+export function compileInSlices(input: CompileInput): Promise<Compiled> {
+  return inSlices(compileInSteps(input));
+}
+
+/** The same, part by part. */
+function* compileInSteps(input: CompileInput): Steps<Compiled> {
   const errors: ErrorDetail[] = [];
   const { set } = input;
   const paths = pathsByObject(set, errors);
-  const drafts = draftObjects(input, paths, errors);
+  const drafts = yield* draftObjects(input, paths, errors);
   linkToMany(drafts, errors);
+  yield;
   const functions: FunctionTable = new Map([...CORE_FUNCTIONS, ...(input.extensions.functions ?? [])]);
 
   const formulas = new Map<string, TypedExpression>();
@@ -141,16 +173,23 @@ export function compile(input: CompileInput): { readonly model: Model; readonly 
               pointer: (rest) => pointer(fieldPointer(field.name, `/x-rollup${rest}`)),
             });
       draft.fields.set(field.name, { ...field, formula: formulaModel, rollup, defaultValue });
+      if (formulaModel !== null || rollup !== null || defaultValue !== null) yield;
     }
     const path = paths.get(draft.name);
     const pathModel = path === undefined ? null : compilePath(path, draft.fields, checkAt, errors);
-    objects.set(draft.name, finishObject(draft, pathModel, checkAt, errors, compileValidate(draft.fields), set.valueSets));
+    yield;
+    const validate = compileValidate(draft.fields);
+    yield;
+    objects.set(draft.name, finishObject(draft, pathModel, checkAt, errors, validate, set.valueSets));
   }
+  yield;
   errors.push(...checkDerived(objects, (object, field, rest) => metadataPointer('objects', object, fieldPointer(field, rest))));
+  yield;
   const calendarLookup = calendarsOf(set, errors);
+  yield;
   const model: Model = {
     version: input.version,
-    hash: contentHash(toStored(set)),
+    hash: input.hash ?? contentHash(toStored(set)),
     schema: input.schema,
     objects,
     forms: new Map(set.forms),
@@ -172,52 +211,23 @@ export function compile(input: CompileInput): { readonly model: Model; readonly 
     calendarLookup,
     expression: cachedChecker(expressions),
   };
-  return { model: freezeModel(model), errors, checkAt };
-}
-
-/** The calendar that a plan has which brings none of that name: weekdays without the federal holidays. */
-const PLAN_CALENDAR: CalendarFile = { name: 'plan', zone: 'America/New_York', weekdays: [1, 2, 3, 4, 5], holidays: ['us-federal'] };
-
-/** Days are worked out for 45 years; one version seldom differs from the next in them. */
-let latestCalendars: { readonly key: string; readonly calendars: Calendars } | null = null;
-
-/** The business calendars of a set; the one called `plan` says what "today" is. Holiday files were read with the set, so their text is at hand. */
-export function calendarsOf(set: MetadataSet, errors: ErrorDetail[]): Calendars {
-  const files = new Map<string, CalendarFile>([[PLAN_CALENDAR.name, PLAN_CALENDAR], ...set.calendars]);
-  const key = JSON.stringify([...files]);
-  if (latestCalendars?.key === key) return latestCalendars.calendars;
-  try {
-    const calendars = makeCalendars(files, PLAN_CALENDAR.name, (text) => text);
-    latestCalendars = { key, calendars };
-    return calendars;
-  } catch (error) {
-    if (!isAppError(error, 'metadata_invalid')) throw error;
-    errors.push(...(error.errors.length > 0 ? error.errors : [{ pointer: 'metadata/calendars', code: 'wrong_calendar', detail: error.message }]));
-    return makeCalendars(new Map([[PLAN_CALENDAR.name, PLAN_CALENDAR]]), PLAN_CALENDAR.name);
-  }
+  return { model: yield* freezeModel(model), errors, checkAt };
 }
 
 /** Freezes all data of the Model; what computes (the schema of expressions, functions, calendars) is left to itself. */
-function freezeModel(model: Model): Model {
+function* freezeModel(model: Model): Steps<Model> {
   const computing: readonly unknown[] = [model.expressions, model.functions, model.calendarLookup];
-  for (const member of Object.values(model)) if (!computing.includes(member)) deepFreeze(member);
+  const seen = new WeakSet<object>();
+  for (const object of model.objects.values()) {
+    deepFreeze(object, seen);
+    yield;
+  }
+  for (const member of Object.values(model)) {
+    if (computing.includes(member)) continue;
+    deepFreeze(member, seen);
+    yield;
+  }
   return Object.freeze(model);
-}
-
-/** Expressions of requests are many and alike: the most recent are kept. */
-function cachedChecker(schema: ExprSchema): Model['expression'] {
-  const limit = 2000;
-  const cache = new Map<string, TypedExpression>();
-  return (text, object, variables) => {
-    const key = JSON.stringify([object, text, variables ?? null]);
-    const known = cache.get(key);
-    if (known !== undefined) return known;
-    const checked = deepFreeze(checkExpression(text, schema, { object, ...(variables === undefined ? {} : { variables }) }));
-    const oldest = cache.size >= limit ? cache.keys().next() : undefined;
-    if (oldest?.done === false) cache.delete(oldest.value);
-    cache.set(key, checked);
-    return checked;
-  };
 }
 
 function pathsByObject(set: MetadataSet, errors: ErrorDetail[]): ReadonlyMap<string, PathFile> {
@@ -242,7 +252,7 @@ function pathsByObject(set: MetadataSet, errors: ErrorDetail[]): ReadonlyMap<str
   return paths;
 }
 
-function draftObjects(input: CompileInput, paths: ReadonlyMap<string, PathFile>, errors: ErrorDetail[]): ReadonlyMap<string, Draft> {
+function* draftObjects(input: CompileInput, paths: ReadonlyMap<string, PathFile>, errors: ErrorDetail[]): Steps<ReadonlyMap<string, Draft>> {
   const { set, physical } = input;
   const drafts = new Map<string, Draft>();
   drafts.set(USER_OBJECT, { id: USER_OBJECT, name: USER_OBJECT, file: null, table: 'app_user', fields: byName(userFields()), toMany: new Map() });
@@ -271,6 +281,7 @@ function draftObjects(input: CompileInput, paths: ReadonlyMap<string, PathFile>,
     const table = physical.get(id)?.physical;
     if (table === undefined) throw new AppError('internal', `${name} has no physical name: plan the names before compiling.`);
     drafts.set(name, { id, name, file, table, fields, toMany: new Map() });
+    yield;
   }
   return drafts;
 }

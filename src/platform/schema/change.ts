@@ -3,7 +3,9 @@ import { AppError } from '../errors.ts';
 import type { Fault } from '../fault.ts';
 import { canonicalJson, contentHash, toStored } from '../metadata/store-form.ts';
 import type { PhysicalName, PhysicalNames } from '../model/physical.ts';
-import { calendarsOf } from '../model/compile.ts';
+import { calendarsOf } from '../model/calendars.ts';
+import type { Model } from '../model/types.ts';
+import { announce, waitUntilReady } from './announced.sql.ts';
 import { runStatements, shortLocks, type Applying } from './applying.ts';
 import { recordSteps, refusedPlan, runSteps, withLockRetry } from './apply.ts';
 import { finishFill } from './fill.ts';
@@ -22,6 +24,8 @@ export interface ApplyOptions extends PlanOptions {
 
 export interface Applier extends Planner {
   readonly faults: Fault;
+  /** Called when the next version is announced, with its Model, under the id of the announcement. */
+  readonly onAnnounced: (id: string, model: Model) => Promise<void>;
   /** Called once the new version is in force, before what comes after it. */
   readonly onVersion: () => Promise<void>;
 }
@@ -45,17 +49,26 @@ export function applyWish(applier: Applier, wish: Wish, by: string, options: App
     const result = { steps: plan.steps, hash: plan.hash, conflicts: plan.conflicts };
     if (plan.steps.length === 0) return { ...result, version: recorded.version };
     const applying: Applying = { db, clock, lease, faults, planned };
+    const version = isOther(planned) ? recorded.version + 1 : recorded.version;
+    // Processes compile it while the steps run that come before it.
+    const announcement = version === recorded.version ? null : await announceNext(applier, planned, version);
     await runSteps(applying, 'before');
+    if (announcement !== null) await waitUntilReady(db, announcement);
     await lease.renew(db);
     faults('schema.before_version');
-    const version = isOther(planned) ? recorded.version + 1 : recorded.version;
     const described = metadataStep(`Put version ${String(version)} in force`);
-    await withLockRetry(db, described, () => putInForce(applying, version, by, noteOf(wish)));
+    await withLockRetry(db, described, () => putInForce(applying, version, announcement, by, noteOf(wish)));
     faults('schema.after_version');
     await applier.onVersion();
     await runSteps(applying, 'after');
     return { ...result, version };
   });
+}
+
+async function announceNext({ db, onAnnounced }: Applier, { plan, model }: Planned, version: number): Promise<string> {
+  const id = await announce(db, { version, set: plan.wanted, names: plan.physical });
+  await onAnnounced(id, model);
+  return id;
 }
 
 function noteOf(wish: Wish): string | null {
@@ -75,7 +88,7 @@ function namesText(names: PhysicalNames | null): string {
 }
 
 /** One short transaction: the last changed values, what goes with the old version, the names, and the version itself. */
-async function putInForce(applying: Applying, version: number, by: string, note: string | null): Promise<void> {
+async function putInForce(applying: Applying, version: number, announcement: string | null, by: string, note: string | null): Promise<void> {
   const { db, clock, planned } = applying;
   const { plan, recorded, remembered } = planned;
   const steps = plan.steps.filter((step) => step.time === 'with');
@@ -94,7 +107,7 @@ async function putInForce(applying: Applying, version: number, by: string, note:
     const takenUp = remembered.kept.filter((column) => isInUse(plan, column)).map((column) => `${column.fieldId} ${column.physical}`);
     await writeKept(tx, plan.leaves, takenUp);
     await recordSteps(tx, applying);
-    if (version === recorded.version) return;
+    if (announcement === null) return;
     await writeVersion(tx, clock, {
       version,
       set: plan.wanted,
@@ -104,6 +117,7 @@ async function putInForce(applying: Applying, version: number, by: string, note:
       by,
       planHash: plan.hash,
       note,
+      announcement,
     });
     if (recorded.version === 0 || contentHash([...recorded.set.calendars]) !== contentHash([...plan.wanted.calendars]))
       await fillCalendarDays(tx, calendarsOf(plan.wanted, []));

@@ -4,9 +4,10 @@ import { completeIds } from '../metadata/assign-ids.ts';
 import { invalidMetadata, overlay, type MetadataPackage } from '../metadata/load.ts';
 import { mergeSets, type MergeConflict } from '../metadata/merge.ts';
 import type { MetadataSet } from '../metadata/types.ts';
-import { checkCompiled } from '../model/check.ts';
-import { compile, type ModelExtensions } from '../model/compile.ts';
+import { checkInSteps } from '../model/check.ts';
+import { compile, compileInSlices, type ModelExtensions } from '../model/compile.ts';
 import { planPhysicalNames } from '../model/physical.ts';
+import { inSlices } from '../model/slices.ts';
 import type { Model } from '../model/types.ts';
 import { schemaOf } from '../sql.ts';
 import { readCatalogue } from './catalogue.sql.ts';
@@ -38,6 +39,8 @@ export interface Planner {
   readonly db: Knex;
   readonly clock: Clock;
   readonly extensions: ModelExtensions;
+  /** The Model of a version, when somebody has it already. */
+  readonly known: (version: number) => Model | null;
 }
 
 /** A plan with what applying it needs to know. */
@@ -57,26 +60,26 @@ export interface Planned {
  * Plans a wish against the record and the live catalogue. Reads only.
  * @throws AppError metadata_invalid with every finding, not_found for a version that does not exist
  */
-export async function planWish({ db, clock, extensions }: Planner, wish: Wish, options: PlanOptions): Promise<Planned> {
+export async function planWish({ db, clock, extensions, known }: Planner, wish: Wish, options: PlanOptions): Promise<Planned> {
   const schema = schemaOf(db);
   const recorded = await readVersion(db, await currentVersion(db));
   const remembered = await readRemembered(db);
   const { set, files, package: laid, conflicts } = await wanted(db, wish, recorded, remembered);
   const live = await readCatalogue(db, rememberedTables(remembered));
   const input: RetypeInput = { recorded: recorded.set, wanted: set, remembered, live };
-  const modelOf = (rewritten: ReadonlySet<string>): ReturnType<typeof compile> => {
+  const modelOf = (rewritten: ReadonlySet<string>): ReturnType<typeof compileInSlices> => {
     const physical = planPhysicalNames(set, remembered.names, remembered.kept, rewritten);
-    return compile({ set, physical, version: recorded.version + 1, schema, extensions });
+    return compileInSlices({ set, physical, version: recorded.version + 1, schema, extensions });
   };
-  const first = modelOf(new Set());
-  const errors = checkCompiled(first, extensions);
+  const first = await modelOf(new Set());
+  const errors = await inSlices(checkInSteps(first, extensions));
   if (errors.length > 0) throw invalidMetadata(errors);
   const names = planPhysicalNames(set, remembered.names, remembered.kept);
   const rewritten = await rewrittenFields(db, input, names, first.model);
   const physical = rewritten.size === 0 ? names : planPhysicalNames(set, remembered.names, remembered.kept, rewritten);
-  const model = rewritten.size === 0 ? first.model : modelOf(rewritten).model;
+  const model = rewritten.size === 0 ? first.model : (await modelOf(rewritten)).model;
   const namesBefore = recorded.names ?? remembered.names;
-  let made: Model | null = null;
+  let made = known(recorded.version);
   const before = (): Model => (made ??= compile({ set: recorded.set, physical: namesBefore, version: recorded.version, schema, extensions }).model);
   const mentions = (object: string, field: string | null) => findMentions(before(), object, field);
   const planInput = {

@@ -8,16 +8,38 @@ const EXPIRES_SECONDS = 10;
 const WAIT_MS = 100;
 const GIVE_UP_MS = 300_000;
 
-/** Says that a process lives and runs on a version of the metadata; answers the version in force. Writes. */
-export async function beat(db: Knex, process: string, version: number): Promise<number> {
+/** What a process that asks is told: the version in force, and under which id the next one is announced. */
+export interface Heard {
+  readonly version: number;
+  readonly announced: string | null;
+}
+
+/** Says that a process lives and runs on a version of the metadata. Writes. */
+export async function beat(db: Knex, process: string, version: number): Promise<Heard> {
   const table = platformTable(db, 'process');
   const [row] = await rows(
     db,
     sql`insert into ${table} (id, model_version, seen_at) values (${process}, ${version}, clock_timestamp())
         on conflict (id) do update set model_version = excluded.model_version, seen_at = excluded.seen_at
-        returning (select coalesce(max(version), 0) from ${platformTable(db, 'metadata_version')}) as version`,
+        returning ${heard(db)}`,
   );
-  return Number(row?.['version'] ?? 0);
+  return asHeard(row);
+}
+
+/** What is in force and what is announced. Reads only. */
+export async function listen(db: Knex): Promise<Heard> {
+  const [row] = await rows(db, sql`select ${heard(db)}`);
+  return asHeard(row);
+}
+
+function heard(db: Knex): Sql {
+  return sql`(select coalesce(max(version), 0) from ${platformTable(db, 'metadata_version')}) as version,
+    (select id from ${platformTable(db, 'metadata_announced')} limit 1) as announced`;
+}
+
+function asHeard(row: Record<string, unknown> | undefined): Heard {
+  const announced = row?.['announced'];
+  return { version: Number(row?.['version'] ?? 0), announced: typeof announced === 'string' ? announced : null };
 }
 
 /** The process ends in good order. Writes. */

@@ -6,23 +6,31 @@ import { AppError } from '../errors.ts';
 import { fault as defaultFault, type Fault } from '../fault.ts';
 import type { Log } from '../log.ts';
 import type { MetadataSet } from '../metadata/types.ts';
-import { compileModel, type ModelExtensions } from '../model/compile.ts';
+import { compileModelInSlices, type ModelExtensions } from '../model/compile.ts';
 import type { Model } from '../model/types.ts';
 import { schemaOf } from '../sql.ts';
+import { isAnnounced, readAnnounced, sayReady } from './announced.sql.ts';
 import { applyWish, type ApplyOptions } from './change.ts';
 import { readPhysicalNames } from './names.sql.ts';
 import { planWish, type PlanOptions, type Wish } from './planner.ts';
-import { beat, leave } from './processes.sql.ts';
+import { beat, leave, listen, type Heard } from './processes.sql.ts';
 import type { ApplyResult, SchemaPlan, VersionEntry } from './types.ts';
 import { currentVersion, listVersions, readInForce, readVersion, type Recorded } from './versions.sql.ts';
 
 /** How long a process may go on with a Model before it asks whether there is a newer one. */
 const FRESH_MS = 1000;
-const BEAT_MS = 1000;
+/** How often a process asks what is announced and in force; at each fourth time it says that it lives. */
+const LISTEN_MS = 250;
+const BEAT_TURNS = 4;
+/** So long after its last heartbeat a process may read by the Model that it said it runs on, while the next one is compiled. */
+const HEARD_MS = 5_000;
 
 /** Keeps the Model of a database: what is in force, and how to change it. */
 export interface ModelStore {
-  /** The Model in force; asks the database at most once a second. Version 0 when nothing was ever applied. */
+  /**
+   * The Model in force; asks the database at most once a second. Version 0 when nothing was ever applied. While a process that others
+   * count on (it beats) gets a later one ready, this is the one before it, unless it is expired.
+   */
   current(): Promise<Model>;
   /** The next one to ask for the Model asks the database: somebody found that there is a later version. */
   expire(): void;
@@ -60,8 +68,13 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
   const schema = schemaOf(db);
   const processId = randomUUID();
   let cached: { readonly model: Model; readonly askedAt: number } | null = null;
-  let asking: Promise<Model> | null = null;
+  let asking: ReturnType<typeof askVersion> | null = null;
 
+  let isBeating = false;
+  /** When this process last said on which version it runs. */
+  let beatAt = -Infinity;
+  /** What was announced last, and its Model until it is in force. */
+  let prepared: { readonly id: string; readonly model: Model | null } | null = null;
   let compiling: { readonly version: number; readonly model: Promise<Model> } | null = null;
 
   const loadVersion = async (version: number, askedAt: number): Promise<Model> => {
@@ -79,13 +92,47 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
   };
 
   const compile = async (version: number, askedAt: number): Promise<Model> => {
-    const recorded = await readInForce(db, version);
-    const physical = recorded.names ?? (await readPhysicalNames(db));
-    const model = compileModel({ set: recorded.set, physical, version, schema, extensions });
+    const model = (await preparedFor(version)) ?? (await compileRecorded(version));
     // Two loads may overlap: an older answer never takes the place of a newer one.
     if (cached === null || cached.model.version <= version) cached = { model, askedAt };
     log?.info({ version, hash: model.hash.slice(0, 12) }, 'model loaded');
     return cached.model;
+  };
+
+  const compileRecorded = async (version: number): Promise<Model> => {
+    const recorded = await readInForce(db, version);
+    const physical = recorded.names ?? (await readPhysicalNames(db));
+    return compileModelInSlices({ ...recorded, physical, version, schema, extensions });
+  };
+
+  /** The Model that was compiled when the version was announced. */
+  const preparedFor = async (version: number): Promise<Model | null> => {
+    const ready = prepared;
+    if (ready?.model?.version !== version || !(await isAnnounced(db, version, ready.id))) return null;
+    prepared = { id: ready.id, model: null };
+    return ready.model;
+  };
+
+  /** Compiles what is announced, so that it is at hand once it is in force. What cannot be compiled is tried again then. */
+  const prepare = async (id: string): Promise<void> => {
+    prepared = { id, model: null };
+    const next = await readAnnounced(db, id);
+    if (next === null || next.version <= (cached?.model.version ?? 0)) return;
+    const model = await compileModelInSlices({ ...next, physical: next.names, schema, extensions });
+    if (prepared.id === id) prepared = { id, model };
+    await sayReady(db, processId, id);
+  };
+
+  const askVersion = (): Promise<{ readonly version: number; readonly askedAt: number }> => {
+    if (asking !== null) return asking;
+    const askedAt = performance.now();
+    const answer = currentVersion(db)
+      .then((version) => ({ version, askedAt }))
+      .finally(() => {
+        if (asking === answer) asking = null;
+      });
+    asking = answer;
+    return answer;
   };
 
   const load = async (): Promise<Model> => {
@@ -93,13 +140,16 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
     return loadVersion(await currentVersion(db), askedAt);
   };
 
-  const ask = (): Promise<Model> => {
-    if (asking !== null) return asking;
-    const answer = load().finally(() => {
-      if (asking === answer) asking = null;
-    });
-    asking = answer;
-    return answer;
+  const current = async (): Promise<Model> => {
+    const known = cached;
+    if (known !== null && performance.now() - known.askedAt < FRESH_MS) return known.model;
+    const { version, askedAt } = await askVersion();
+    const next = loadVersion(version, askedAt);
+    // A change waits with what takes something away until every process that lives says that it has the version.
+    const isCountedOn = isBeating && performance.now() - beatAt < HEARD_MS;
+    if (known === null || known.askedAt === -Infinity || known.model.version >= version || !isCountedOn) return next;
+    next.catch((error: unknown) => log?.warn({ reason: error instanceof Error ? error.name : 'unknown' }, 'A version of the metadata could not be loaded.'));
+    return known.model;
   };
 
   const expire = (): void => {
@@ -107,29 +157,38 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
     asking = null;
   };
 
-  const beatOnce = async (): Promise<void> => {
-    const askedAt = performance.now();
-    const known = cached?.model.version ?? 0;
-    const version = await beat(db, processId, known);
-    if (version === known) return;
-    await loadVersion(version, askedAt);
-    await beat(db, processId, version);
+  const sayBeat = async (version: number): Promise<Heard> => {
+    const saidAt = performance.now();
+    const said = await beat(db, processId, version);
+    beatAt = saidAt;
+    return said;
   };
 
-  let isBeating = false;
+  const listenOnce = async (turn: number): Promise<void> => {
+    const askedAt = performance.now();
+    const known = cached?.model.version ?? 0;
+    const { version, announced } = turn % BEAT_TURNS === 0 ? await sayBeat(known) : await listen(db);
+    if (version !== known) {
+      await loadVersion(version, askedAt);
+      await sayBeat(version);
+    }
+    if (announced !== null && announced !== prepared?.id) await prepare(announced);
+  };
+
   const startBeating = (): (() => Promise<void>) => {
     isBeating = true;
     let beating: Promise<void> = Promise.resolve();
     let isBusy = false;
+    let turn = 0;
     const timer = setInterval(() => {
       if (isBusy) return;
       isBusy = true;
-      beating = beatOnce()
+      beating = listenOnce(turn++)
         .catch((error: unknown) => log?.warn({ reason: error instanceof Error ? error.name : 'unknown' }, 'The heartbeat failed; it is tried again.'))
         .finally(() => {
           isBusy = false;
         });
-    }, BEAT_MS);
+    }, LISTEN_MS);
     timer.unref();
     return async () => {
       isBeating = false;
@@ -142,20 +201,24 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
     };
   };
 
-  const planner = { db, clock, extensions };
+  const planner = { db, clock, extensions, known: (version: number) => (cached?.model.version === version ? cached.model : null) };
+  const onAnnounced = async (id: string, model: Model): Promise<void> => {
+    prepared = { id, model };
+    if (isBeating) await sayReady(db, processId, id);
+  };
   const onVersion = async (): Promise<void> => {
     const { version } = await load();
-    if (isBeating) await beat(db, processId, version);
+    if (isBeating) await sayBeat(version);
   };
 
   return {
-    current: async () => (cached !== null && performance.now() - cached.askedAt < FRESH_MS ? cached.model : ask()),
+    current,
     expire,
     load,
     plan: async (wish, planOptions = {}) => (await planWish(planner, asWish(wish), planOptions)).plan,
     preview: async (wish) => (await planWish(planner, asWish(wish), {})).model,
     apply: async (wish, by, applyOptions = {}) => {
-      const result = await applyWish({ ...planner, faults, onVersion }, asWish(wish), by, applyOptions);
+      const result = await applyWish({ ...planner, faults, onAnnounced, onVersion }, asWish(wish), by, applyOptions);
       if (result.steps.length > 0) log?.info({ version: result.version, steps: result.steps.length, by }, 'metadata applied');
       return result;
     },

@@ -48,12 +48,17 @@ export async function readVersion(db: Knex, version: number): Promise<Recorded> 
   };
 }
 
+/** What the Model of a version is compiled from; the fingerprint of the set is missing for no version at all. */
+export interface InForce extends Pick<Recorded, 'set' | 'names'> {
+  readonly hash?: string;
+}
+
 /** Of a version only what the Model is compiled from: other processes wait for it. Reads only. @throws AppError not_found */
-export async function readInForce(db: Knex, version: number): Promise<Pick<Recorded, 'set' | 'names'>> {
+export async function readInForce(db: Knex, version: number): Promise<InForce> {
   if (version === 0) return { set: emptySet(), names: new Map() };
-  const [row] = await rows(db, sql`select content, names from ${platformTable(db, 'metadata_version')} where version = ${version}::int`);
+  const [row] = await rows(db, sql`select content, hash, names from ${platformTable(db, 'metadata_version')} where version = ${version}::int`);
   if (row === undefined) throw new AppError('not_found', `There is no version ${String(version)} of the metadata.`);
-  return { set: fromStored(row['content']), names: namesFromJson(row['names']) };
+  return { set: fromStored(row['content']), names: namesFromJson(row['names']), hash: String(row['hash']) };
 }
 
 const REMOVED = ':removed';
@@ -68,7 +73,13 @@ function packageOf(name: string, content: unknown): MetadataPackage {
 export async function writeVersion(
   tx: Knex.Transaction,
   clock: Clock,
-  entry: Omit<Recorded, 'names'> & { readonly names: PhysicalNames; readonly by: string; readonly planHash: string; readonly note: string | null },
+  entry: Omit<Recorded, 'names'> & {
+    readonly names: PhysicalNames;
+    readonly by: string;
+    readonly planHash: string;
+    readonly note: string | null;
+    readonly announcement: string;
+  },
 ): Promise<void> {
   const content = toStored(entry.set);
   const files = toStored(entry.files);
@@ -76,9 +87,9 @@ export async function writeVersion(
   const packageText = entry.package === null ? null : JSON.stringify({ ...toStored(entry.package.set), [REMOVED]: entry.package.removed });
   await run(
     tx,
-    sql`insert into ${platformTable(tx, 'metadata_version')} (version, hash, content, files, package, package_files, names, plan_hash, note, created_at, created_by)
+    sql`insert into ${platformTable(tx, 'metadata_version')} (version, hash, content, files, package, package_files, names, plan_hash, note, announcement, created_at, created_by)
         values (${entry.version}, ${contentHash(content)}, ${JSON.stringify(content)}::json, ${filesText}::json, ${entry.package?.name ?? null}, ${packageText}::json,
-          ${JSON.stringify([...entry.names.values()])}::json, ${entry.planHash}, ${entry.note}, ${clock.now()}::timestamptz, ${entry.by})`,
+          ${JSON.stringify([...entry.names.values()])}::json, ${entry.planHash}, ${entry.note}, ${entry.announcement}::uuid, ${clock.now()}::timestamptz, ${entry.by})`,
   );
 }
 

@@ -16,7 +16,6 @@ import { fillSight, makeSightViews, SIGHT_PACKAGE, SIGHT_SETS } from './sight.ts
 import { ident, joinSql, rows, run, sql } from '../../src/platform/sql.ts';
 
 export const SCHEMA = 'credenza';
-const DATABASE = 'credenza_bench';
 const SYSTEM_COLUMNS = ['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'owner_id'];
 
 /** The database of a run: the product's tables, and the limit's with the same columns and indexes in the schema `bench`. */
@@ -40,33 +39,33 @@ export interface BenchDatabase {
 }
 
 /** Makes the database of a run (or takes the one that was kept), with both sets of tables. */
-export async function openBenchDatabase(keep: boolean): Promise<BenchDatabase> {
+export async function openBenchDatabase(name: string, keep: boolean): Promise<BenchDatabase> {
   const directory = mkdtempSync(join(tmpdir(), 'credenza-bench-'));
   const given = process.env['TEST_DATABASE_URL'];
   const server = given === undefined || given === '' ? await startEmbedded({ directory, role: 'server', durable: true, say: () => undefined }) : null;
   const serverUrl = server?.url ?? given ?? '';
   const drop = async (): Promise<void> => {
-    await withPool(serverUrl, (db) => run(db, sql`drop database if exists ${ident(DATABASE)} with (force)`));
+    await withPool(serverUrl, (db) => run(db, sql`drop database if exists ${ident(name)} with (force)`));
   };
-  const isThere = await withPool(serverUrl, (db) => rows(db, sql`select 1 from pg_database where datname = ${DATABASE}`));
+  const isThere = await withPool(serverUrl, (db) => rows(db, sql`select 1 from pg_database where datname = ${name}`));
   if (!keep || isThere.length === 0) {
     await drop();
-    await withPool(serverUrl, (db) => run(db, sql`create database ${ident(DATABASE)}`));
+    await withPool(serverUrl, (db) => run(db, sql`create database ${ident(name)}`));
   }
   const url = new URL(serverUrl);
-  url.pathname = `/${DATABASE}`;
+  url.pathname = `/${name}`;
   const { model, caller, sight } = await prepareProduct(url.href);
   const { objects } = model;
   const db = openDb({ url: url.href, schema: SCHEMA, poolSize: 2, statementTimeoutMs: 600_000 });
-  const object = (name: string): ObjectModel => {
-    const found = objects.get(name);
-    if (found === undefined) throw new Error(`The shipped metadata has no ${name}.`);
+  const object = (objectName: string): ObjectModel => {
+    const found = objects.get(objectName);
+    if (found === undefined) throw new Error(`The shipped metadata has no ${objectName}.`);
     return found;
   };
   const isMade = await rows(db, sql`select 1 from pg_namespace where nspname = 'bench'`);
   if (isMade.length === 0) {
     await run(db, sql`create schema bench`);
-    for (const name of ['Provider', 'Visit']) await makeLimitTable(db, object(name));
+    for (const objectName of ['Provider', 'Visit']) await makeLimitTable(db, object(objectName));
     const zip = object('ZipCode');
     const county = zip.fields.get('county')?.column ?? '';
     await run(db, sql`create view bench.zip_code as select id, deleted_at, ${ident(county)} as county from ${ident(SCHEMA, zip.table)}`);
@@ -86,7 +85,7 @@ export async function openBenchDatabase(keep: boolean): Promise<BenchDatabase> {
     url: url.href,
     db,
     directory,
-    table: (name) => object(name).table,
+    table: (objectName) => object(objectName).table,
     limitColumns: [...SYSTEM_COLUMNS, ...storedFields(object('Provider')).map(([name]) => name)],
     token: caller.token,
     sight,

@@ -166,7 +166,7 @@ export async function main(args: readonly string[]): Promise<void> {
     return;
   }
   say('Making the database ...');
-  const database = await openBenchDatabase(options.keep);
+  const database = await openBenchDatabase(options.database, options.keep);
   try {
     const found: Row[] = [...conditions];
     const filling = await startServers(database, null);

@@ -12,6 +12,8 @@ export interface Options {
   readonly profile: string | null;
   /** Keep the database on TEST_DATABASE_URL, or take the one that was kept. */
   readonly keep: boolean;
+  /** Name of the database, so that several runs can use one PostgreSQL. */
+  readonly database: string;
 }
 
 export const HELP = `Measures the web API against a hand-written server on the same PostgreSQL.
@@ -24,10 +26,16 @@ export const HELP = `Measures the web API against a hand-written server on the s
   --only TEXT      only works whose name holds TEXT
   --profile DIR    write a CPU profile of the product's server to DIR (stand-alone use: with --only)
   --keep           with TEST_DATABASE_URL: keep the database for the next run with --keep
+  --database NAME  name of the database there (default credenza_bench)
   --json           print rows of {work, records, ours, limit, ratio} as JSON
 
 TEST_DATABASE_URL names a PostgreSQL to use; without it a server is started for this run.
 `;
+
+function databaseName(text: string): string {
+  if (!/^[a-z][a-z0-9_]{0,62}$/.test(text)) throw new RangeError('--database is a name of small letters, digits and _.');
+  return text;
+}
 
 function count(name: string, text: string): number {
   if (!/^[1-9]\d{0,7}$/.test(text)) throw new RangeError(`--${name} is a whole number above 0.`);
@@ -45,6 +53,7 @@ export function readOptions(args: readonly string[]): Options | null {
       only: { type: 'string' },
       profile: { type: 'string' },
       keep: { type: 'boolean', default: false },
+      database: { type: 'string', default: 'credenza_bench' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -58,5 +67,6 @@ export function readOptions(args: readonly string[]): Options | null {
     only: values.only ?? null,
     profile: values.profile ?? null,
     keep: values.keep,
+    database: databaseName(values.database),
   };
 }

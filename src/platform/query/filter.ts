@@ -114,7 +114,7 @@ function searchSql(source: Source, text: string): Sql {
   }
   const entry = ident('e');
   const candidates = sql`${ident(source.alias, 'id')} in (select ${ident('e', 'record_id')} from ${ident(source.ctx.model.schema, 'search_entry')} as ${entry}
-    where ${ident('e', 'object')} = ${source.object.name} and ${ident('e', 'class')} = ${OPEN_CLASS} and ${matchSql(text, 'e')})`;
+    where ${ident('e', 'object')} = ${source.object.name} and ${ident('e', 'class')} = ${OPEN_CLASS} and ${matchSql(searchPatterns(searchWords(text)), 'e')})`;
   return isMasked(source.rights) ? sql`(${ident(source.alias, SEARCH_COLUMN)} and ${candidates})` : candidates;
 }
 
@@ -130,30 +130,39 @@ function builtinSearchSql(source: Source, text: string): Sql {
   return sql`(${joinSql(words, ' and ')})`;
 }
 
-function searchWords(text: string): readonly string[] {
+/**
+ * The words that are searched for: folded, each once.
+ * @throws AppError invalid_query when the text is too long
+ */
+export function searchWords(text: string): readonly string[] {
   if (text.length > LONGEST_SEARCH || text.includes('\u0000')) throw invalidQuery('search', `Search for at most ${LONGEST_SEARCH} characters of plain text.`);
   return [...new Set(searchText(text).split(' '))].slice(0, MOST_WORDS);
 }
 
-/**
- * Whether a search entry matches: every word somewhere in the keys (words of one or two letters at the start of a word).
- * @throws AppError invalid_query when the text is too long
- */
-export function matchSql(text: string, alias: string): Sql {
-  const keys = ident(alias, 'keys');
-  const words = searchWords(text).map((word) => {
+/** For each word the patterns of which one must fit: somewhere in the keys; for one or two letters, at the start of a word. */
+export function searchPatterns(words: readonly string[]): readonly (readonly string[])[] {
+  return words.map((word) => {
     const like = escapeLike(word);
-    return [...word].length < 3 ? sql`(${keys} like ${`${like}%`} or ${keys} like ${`% ${like}%`})` : sql`${keys} like ${`%${like}%`}`;
+    return [...word].length < 3 ? [`${like}%`, `% ${like}%`] : [`%${like}%`];
+  });
+}
+
+/** Whether a search entry matches: for every word one of its patterns (or what stands for it in a plan). */
+export function matchSql(patterns: readonly (readonly unknown[])[], alias: string): Sql {
+  const keys = ident(alias, 'keys');
+  const words = patterns.map((ofWord) => {
+    const likes = ofWord.map((pattern) => sql`${keys} like ${pattern}`);
+    return likes.length === 1 ? joinSql(likes) : sql`(${joinSql(likes, ' or ')})`;
   });
   return sql`(${joinSql(words, ' and ')})`;
 }
 
 /**
- * Whether a search entry holds something spelt much like the text: their trigrams agree by at least the share that
- * `db.ts` sets for every connection.
+ * Whether a search entry holds something spelt much like the words, joined by blanks (or what stands for them in a plan): their
+ * trigrams agree by at least the share that `db.ts` sets for every connection.
  */
-export function similarSql(text: string, alias: string): Sql {
-  return sql`${searchWords(text).join(' ')}::text operator(public.<%) ${ident(alias, 'keys')}`;
+export function similarSql(words: unknown, alias: string): Sql {
+  return sql`${words}::text operator(public.<%) ${ident(alias, 'keys')}`;
 }
 
 /** Text for LIKE in which no character is a wildcard. */

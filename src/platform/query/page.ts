@@ -8,6 +8,7 @@ import type { FieldModel } from '../model/types.ts';
 import { ident, joinSql, keyword, ready, rowArrays, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { planSegments, type Position, type SortKey } from './sort.ts';
 import { fieldSql, whereSql, type Source } from './source.ts';
+import { castOf } from './values.ts';
 
 /** Columns of a SELECT, aliased `v0`, `v1`, ... so that no field name can clash with another column. */
 export function valueColumns(source: Source, fields: readonly FieldModel[]): Sql {
@@ -22,6 +23,26 @@ function outColumns(source: Source, field: FieldModel, index: number): readonly 
   if (field.objectColumn !== null && hasObjectColumn(field))
     return [sql`${value} as ${column}`, sql`${ident(source.alias, field.objectColumn)} as ${ident(`o${index}`)}`];
   return [sql`${value} as ${column}`];
+}
+
+/** Casts whose values the driver gives as JSON does, as it does the version; all others come as the database's own text. */
+const AS_JSON: ReadonlySet<string> = new Set(['text', 'uuid', 'boolean', 'text[]', 'jsonb']);
+/** A function of PostgreSQL takes a hundred arguments. */
+const MOST_ARGUMENTS = 100;
+
+/** The columns that `valueColumns` gave a selection, as one JSON array that `makeShape` reads as if it were the row. */
+export function valuesAsJson(alias: string, fields: readonly FieldModel[]): Sql {
+  const parts = fields.flatMap((field, index) => {
+    const value = ident(alias, `v${index}`);
+    const isPlain = field.name === 'version' || AS_JSON.has(castOf(field));
+    const shown = isPlain ? value : sql`${value}::text`;
+    return hasObjectColumn(field) ? [shown, ident(alias, `o${index}`)] : [shown];
+  });
+  const chunks = Array.from({ length: Math.ceil(parts.length / MOST_ARGUMENTS) }, (_, at) => parts.slice(at * MOST_ARGUMENTS, (at + 1) * MOST_ARGUMENTS));
+  return joinSql(
+    chunks.map((chunk) => sql`jsonb_build_array(${joinSql(chunk)})`),
+    ' || ',
+  );
 }
 
 /** Makes the function that turns a row with the columns of `valueColumns` by name into a record. */

@@ -3,9 +3,11 @@ import type { CallContext } from '../../../src/platform/access/types.ts';
 import type { Model } from '../../../src/platform/model/types.ts';
 import { aggregateRecords } from '../../../src/platform/query/aggregate.ts';
 import { listRecords } from '../../../src/platform/query/list.ts';
+import { searchesFor, searchPlan } from '../../../src/platform/query/search-plan.ts';
+import { searchRecords } from '../../../src/platform/query/search.ts';
 import { sighted } from '../../../src/platform/query/sight.sql.ts';
 import { openSource } from '../../../src/platform/query/source.ts';
-import { ident, run, sql } from '../../../src/platform/sql.ts';
+import { ident, rowArrays, run, sql } from '../../../src/platform/sql.ts';
 import { makeTestDatabase, TEST_SCHEMA, type TestDatabase } from '../../support/database.ts';
 import { ANNA, BERT, createTables, id, insert, smallModel, smallSet, staffSet, user } from './support.ts';
 
@@ -84,6 +86,36 @@ describe('rows that a caller sees few of', () => {
         expect(summed.data).to.deep.equal([{ n: found.length }]);
       }
     }
+  });
+
+  it('are found alike by a search for what few entries hold and for what many do', async () => {
+    const found = (ctx: CallContext, text = 'a-3') => searchRecords(database.db, ctx, text, { objects: ['Order'] });
+    const fewSets = ['own', 'mentioned', 'shops'];
+    const givesUp = async (ctx: CallContext): Promise<boolean> => {
+      const { statement, values } = searchPlan(ctx, searchesFor('a-3', ['Order'], 20, true).exact, true);
+      return (await rowArrays(database.db, statement, values))[0]?.[0] === null;
+    };
+    const callers = [user(model, ['own'], ANNA), user(model, ['own'], BERT), user(model, fewSets, ANNA), user(model, fewSets, BERT)];
+    const before = await Promise.all(callers.map((ctx) => found(ctx)));
+    // A-3 and A-30 to A-39: whose order it is or whose shop.
+    const own = (caller: string): readonly string[] =>
+      [3, ...Array.from({ length: 10 }, (_, index) => 30 + index)].flatMap((number) => {
+        const ownerId = number % 7 === 0 ? ANNA : number % 3 === 0 ? BERT : null;
+        return ownerId === caller || [ANNA, BERT][number % 2] === caller ? [id(100 + number)] : [];
+      });
+    expect([before[0], before[1]].map((hits) => hits?.map((hit) => hit.id))).to.deep.equal([own(ANNA), own(BERT)]);
+    expect(before[2]?.[0]?.name).to.match(/^A-3.* of Shop/);
+    for (const ctx of callers) expect(await givesUp(ctx)).to.equal(false);
+    // Of records that nobody but the system sees: orders of no shop and no owner.
+    const table = ident(TEST_SCHEMA, model.objects.get('Order')?.table ?? '');
+    await run(
+      database.db,
+      sql`with o as (insert into ${table} (id, version, created_at, created_by, updated_at, updated_by) select gen_random_uuid(), 1, now(), 'x', now(), 'x' from generate_series(1, 600) returning id)
+          insert into ${ident(TEST_SCHEMA, 'search_entry')} (object, record_id, class, keys) select 'Order', id, 'open', 'a-3' from o`,
+    );
+    for (const ctx of callers) expect(await givesUp(ctx)).to.equal(true);
+    expect(await Promise.all(callers.map((ctx) => found(ctx)))).to.deep.equal(before);
+    expect(await found(callers[0] ?? user(model, ['own']), 'nowhere')).to.deep.equal([]);
   });
 
   it('are those of the moment, though it is kept for a minute that they are few', async () => {

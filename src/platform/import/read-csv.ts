@@ -38,6 +38,26 @@ function complaintAbout(cells: readonly string[], width: number): string | null 
   return cells.some((cell) => cell.length > MAX_CELL) ? 'A cell is longer than a million characters.' : null;
 }
 
+/** Line breaks within the cells of a row: as the parser counts them (CRLF as two), and as people do. */
+function breaksWithin(cells: readonly string[]): { readonly counted: number; readonly real: number } {
+  const matches = (pattern: RegExp): number => cells.reduce((sum, cell) => sum + (cell.match(pattern)?.length ?? 0), 0);
+  return { counted: matches(/[\r\n]/g), real: matches(/\r\n|\r|\n/g) };
+}
+
+/** Makes the function that tells the line on which a row begins: blank lines before it and breaks within it do not move it. */
+function makeLineOf(): (row: Parsed) => number {
+  let [last, surplus] = [0, 0];
+  return ({ record, info }) => {
+    const isOneLine = info.lines - last === 1;
+    last = info.lines;
+    if (isOneLine) return info.lines - surplus;
+    const { counted, real } = breaksWithin(record);
+    const line = info.lines - counted - surplus;
+    surplus += counted - real;
+    return line;
+  };
+}
+
 /**
  * Reads CSV as a stream: BOM, quotes, line breaks within quotes and CRLF are understood. The line of a row is the one it begins on.
  * An error file that comes back is read without the columns that were put before it.
@@ -69,18 +89,18 @@ export async function readCsv(stream: Readable, delimiter: string): Promise<RowS
       throw new AppError('bad_request', `The CSV file is broken: ${error.message} Check the quotes near that line.`, { cause: error });
     }
   };
+  const lineOf = makeLineOf();
   const first = await next();
   if (first === null) throw new AppError('bad_request', 'The file is empty. Its first line must name the columns.');
+  lineOf(first);
   const named = first.record.map((heading) => heading.trim());
   const from = isErrorFile(named) ? ERROR_COLUMNS.length : 0;
   const header = named.slice(from);
   async function* body(): AsyncGenerator<StagedRow> {
-    let line = first === null ? 1 : first.info.lines + 1;
     for (let row = await next(); row !== null; row = await next()) {
       const reason = complaintAbout(row.record, named.length);
       const own = from === 0 ? row.record : row.record.slice(from);
-      yield { line, cells: own.map((cell) => undefuse(reason === null ? cell : cell.replaceAll('\u0000', ''))), reason };
-      line = row.info.lines + 1;
+      yield { line: lineOf(row), cells: own.map((cell) => undefuse(reason === null ? cell : cell.replaceAll('\u0000', ''))), reason };
     }
   }
   return {

@@ -72,10 +72,13 @@ function isUtf8(head: Buffer): boolean {
   }
 }
 
-/** The encoding of a text file: by its mark, else UTF-8 where the first bytes are, else Windows-1252 as spreadsheets write it. */
+/** The encoding of a text file: by its mark, else UTF-16 where it begins with two characters of that, else UTF-8 where the first bytes are, else Windows-1252 as spreadsheets write it. */
 export function guessEncoding(head: Buffer): 'utf-8' | 'utf-16le' | 'utf-16be' | 'windows-1252' {
   if (head[0] === 0xff && head[1] === 0xfe) return 'utf-16le';
   if (head[0] === 0xfe && head[1] === 0xff) return 'utf-16be';
+  const [first, second, third, fourth] = head;
+  if (first !== 0 && second === 0 && third !== 0 && fourth === 0) return 'utf-16le';
+  if (first === 0 && second !== 0 && third === 0 && fourth !== 0) return 'utf-16be';
   return isUtf8(head) ? 'utf-8' : 'windows-1252';
 }
 

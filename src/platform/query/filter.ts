@@ -26,13 +26,14 @@ export interface FilterParts {
 
 /**
  * Conditions of a read beyond the caller's rights.
+ * @param findsFew whether the search was seen to find few entries (`findsFewSql`): then they are taken first
  * @throws AppError invalid_query for whatever does not exist, may not be read or cannot be compared
  */
-export function planFilter(source: Source, parts: FilterParts): readonly Sql[] {
+export function planFilter(source: Source, parts: FilterParts, findsFew = false): readonly Sql[] {
   const conditions: Sql[] = [];
   if (parts.filter !== undefined && parts.filter.trim() !== '') conditions.push(filterSql(source, parts.filter));
   for (const [name, value] of Object.entries(parts.equals ?? {})) conditions.push(equalsSql(source, readableField(source, name, name), value));
-  if (parts.search !== undefined && searchText(parts.search) !== '') conditions.push(searchSql(source, parts.search));
+  if (parts.search !== undefined && searchText(parts.search) !== '') conditions.push(searchSql(source, parts.search, findsFew));
   return conditions;
 }
 
@@ -105,17 +106,37 @@ function plainText(value: unknown): string {
 const MOST_WORDS = 8;
 const LONGEST_SEARCH = 200;
 
-function searchSql(source: Source, text: string): Sql {
+function searchSql(source: Source, text: string, findsFew: boolean): Sql {
   if (source.object.builtin) return builtinSearchSql(source, text);
   const fields = openSearchFields(source.object);
   // An entry mixes all fields of its class: only who may read them all may look into it.
   if (fields.length === 0 || !fields.every((name) => source.rights.readable.has(name))) {
     throw invalidQuery('search', `${source.object.name} cannot be searched.`, 'Use filter.');
   }
-  const entry = ident('e');
-  const candidates = sql`${ident(source.alias, 'id')} in (select ${ident('e', 'record_id')} from ${ident(source.ctx.model.schema, 'search_entry')} as ${entry}
-    where ${ident('e', 'object')} = ${source.object.name} and ${ident('e', 'class')} = ${OPEN_CLASS} and ${matchSql(searchPatterns(searchWords(text)), 'e')})`;
+  const found = entriesSql(source, text, ident('e', 'record_id'));
+  const id = ident(source.alias, 'id');
+  // An array is made first, whatever the planner guesses; it guesses badly how rare a word is, and would walk the order of the list.
+  const candidates = findsFew ? sql`${id} = any(array(${found}))` : sql`${id} in (${found})`;
   return isMasked(source.rights) ? sql`(${ident(source.alias, SEARCH_COLUMN)} and ${candidates})` : candidates;
+}
+
+function entriesSql(source: Source, text: string, what: Sql): Sql {
+  return sql`select ${what} from ${ident(source.ctx.model.schema, 'search_entry')} as ${ident('e')}
+    where ${ident('e', 'object')} = ${source.object.name} and ${ident('e', 'class')} = ${OPEN_CLASS} and ${matchSql(searchPatterns(searchWords(text)), 'e')}`;
+}
+
+/** Up to so many records are fetched by their ids and sorted; of more, the order of the list meets enough soon (`sight.sql.ts`). */
+const FEW_ENTRIES = 5_000;
+const SHORTEST_INDEXED = 3;
+
+/**
+ * The statement that tells whether a search finds few entries; null where nothing is found faster for it: a built-in object, or
+ * words too short for an index. What it answers changes the plan of a list, never the list.
+ */
+export function findsFewSql(source: Source, text: string): Sql | null {
+  const isIndexed = searchWords(text).some((word) => [...word].length >= SHORTEST_INDEXED);
+  if (source.object.builtin || !isIndexed) return null;
+  return sql`select count(*) <= ${FEW_ENTRIES} from (${entriesSql(source, text, sql`1`)} limit ${FEW_ENTRIES + 1}) as c`;
 }
 
 /** Built-in objects have no search entries; they are small enough to be looked through. */

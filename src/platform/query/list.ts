@@ -7,12 +7,12 @@ import { AppError } from '../errors.ts';
 import { isUuid } from '../ids.ts';
 import { wholeTable } from '../model/read-table.sql.ts';
 import type { FieldModel } from '../model/types.ts';
-import { ident, ready, sql, type ReadyStatement, type Sql } from '../sql.ts';
+import { ident, ready, rowArrays, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { countRows, type CountResult } from './count.ts';
 import { decodeCursor, encodeCursor, listHash } from './cursor.ts';
 import { onDay, timesOf, type TimeQuery } from './effective.ts';
 import { addExpanded, addNames, fieldsToRead, planExpand, type Expansion } from './expand.ts';
-import { mayGuess, planFilter } from './filter.ts';
+import { findsFewSql, mayGuess, planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
 import {
   fillSlots,
@@ -29,6 +29,7 @@ import {
 } from './page.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { readRecorded } from './recorded.ts';
+import { searchText } from './search-key.ts';
 import { sighted } from './sight.sql.ts';
 import { planSort, type SortKey } from './sort.ts';
 import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
@@ -48,11 +49,11 @@ interface ListPlan {
 
 const listPlans = makePlanCache<ListPlan>();
 
-function planList(ctx: CallContext, query: ReadQuery): ListPlan {
+function planList(ctx: CallContext, query: ReadQuery, findsFew: boolean): ListPlan {
   const source = openListed(ctx, query);
   const selection = selectFields(source, query.fields, query.trash);
   const expansions = planExpand(source, query.expand);
-  const conditions = [...planFilter(source, query), ...trashConditions(ctx, source, query)];
+  const conditions = [...planFilter(source, query, findsFew), ...trashConditions(ctx, source, query)];
   const keys = planSort(source, query.sort);
   const fields = fieldsToRead(source, selection.fields, selection.withName, expansions);
   return { selection, expansions, conditions, keys, hash: listHash(source, query, keys), page: planPage(source, fields, conditions, keys, null) };
@@ -68,7 +69,9 @@ export async function listRecords(db: Knex, call: CallContext, query: ReadQuery)
   const ctx = await sighted(db, onDay(call, query.object, query.effectiveOn), query.object, walked(call, query));
   const { object, filter, equals, fields, sort, search, expand, trash } = query;
   const key = JSON.stringify([object, filter, equals, fields, sort, search, expand, trash]);
-  const plan = listPlans(ctx, key, (planning) => planList(planning, query));
+  const asked = listPlans(ctx, key, (planning) => planList(planning, query, false));
+  const findsFew = search !== undefined && (await findsFewEntries(db, ctx, query, search));
+  const plan = findsFew ? listPlans(ctx, `few ${key}`, (planning) => planList(planning, query, true)) : asked;
   const { selection, expansions, conditions, keys, hash } = plan;
   const after = query.cursor === undefined ? null : decodeCursor(query.cursor, hash, keys);
   const limit = planLimit(query.limit);
@@ -91,6 +94,15 @@ export async function listRecords(db: Knex, call: CallContext, query: ReadQuery)
   };
   // A page and its count are of one moment.
   return count === 'none' || isTransaction(db) ? work(db) : db.transaction(work, { isolationLevel: 'repeatable read', readOnly: true });
+}
+
+/** Whether the words searched for are rare; asked once the search is known to be allowed. */
+async function findsFewEntries(db: Knex, ctx: CallContext, query: ReadQuery, search: string): Promise<boolean> {
+  if (searchText(search) === '') return false;
+  const asked = findsFewSql(openListed(ctx, query), search);
+  if (asked === null) return false;
+  const [row] = await rowArrays(db, ready(asked.text), asked.values);
+  return row?.[0] === true;
 }
 
 /** How many rows are met along an index when nothing but a page in its order is asked for; null when more must be looked at. */

@@ -131,7 +131,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onBounce, bounceAddress: config.mailBounces });
   const unsubscribe = makeUnsubscribe({ clock, onUnsubscribe: makeDeliveryTransition(told, 'unsubscribe') });
   const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });
-  const automation = makeAutomation({ currentModel, clock, random, engine, reader, mail, log, actions });
+  const automation = makeAutomation({ currentModel, clock, random, engine, reader, mail, log, actions, onModelChanged: () => store.expire() });
   const sendMail = async (handle: Knex): Promise<number> => Object.values(await sender.sendDue(handle)).reduce((sum, count) => sum + count, 0);
   /** An import acts for who began it, with the rights of that account now. */
   const importContext = async (who: JobPrincipal, job: string): Promise<CallContext> => {
@@ -141,7 +141,9 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     if (user === null || user.status !== 'active') throw new AppError('forbidden', 'The account that this import acts for is not active.');
     return contextFor({ kind: 'user', userId: user.id, permissionSets: user.permissionSets, email: user.email, name: user.name }, cause);
   };
-  const imports = makeImportJobs({ engine, clock, log, contextFor: importContext, limitBytes: config.importLimitMb * 1_000_000 });
+  const onModelChanged = (): void => store.expire();
+  const limitBytes = config.importLimitMb * 1_000_000;
+  const imports = makeImportJobs({ engine, clock, log, contextFor: importContext, limitBytes, onModelChanged });
   const importWork = { name: 'imports', run: (handle: Knex) => imports.run(handle) };
   const searchWork = { name: 'search', run: async (handle: Knex) => indexBacklog(handle, await store.current()) };
   const matching = makeMatchBacklog({ context: () => systemContext({ kind: 'command', name: 'matching' }) });
@@ -219,7 +221,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     automation,
     derived,
     worker,
-    importer: makeImporter({ engine, clock, log }),
+    importer: makeImporter({ engine, clock, log, latestModel: () => store.load() }),
     imports,
     inbound,
     bounceAddress,

@@ -71,6 +71,11 @@ describe('a process that does not know yet what another put in force', () => {
         const changed = await behind('PATCH', `/api/v1/records/Garden/${id}`, { title: 'Moor', twin: id, area: 6 }, { 'If-Match': '"v1"' });
         expect([changed.status, at(changed.body, 'data.title')], changed.text).to.deep.equal([200, 'Moor']);
 
+        await put(garden({ title: name, area: { type: 'integer', 'x-id': 'gardenar0001', minimum: 2 } }, { description: 'More than one.' }));
+        const each = { mode: 'each', items: [3, 1, 12].map((area) => ({ op: 'create', values: { title: 'Copse', area } })) };
+        const bulk = await behind('POST', '/api/v1/records/Garden/bulk', each);
+        expect([bulk.status, ...[0, 1, 2].map((index) => at(bulk.body, `data.${String(index)}.status`))], bulk.text).to.deep.equal([207, 201, 422, 201]);
+
         await put(garden({ title: name }));
         const hidden = await behind('POST', '/api/v1/records/Garden', { title: 'Heath', area: 12 }, { 'Idempotency-Key': 'once' });
         expect([hidden.status, at(hidden.body, 'errors.0.pointer')], hidden.text).to.deep.equal([422, '/area']);

@@ -2,6 +2,7 @@ import { Router } from 'express';
 import { inTransaction } from '../../platform/db.ts';
 import { isAppError, AppError, ERRORS, type ErrorCode, type ErrorDetail } from '../../platform/errors.ts';
 import type { RecordEngine, WriteItem, WriteOutcome } from '../../platform/record/types.ts';
+import { requireInForce } from '../../platform/schema/processes.sql.ts';
 import { bodySchema, readBody } from '../body.ts';
 import { handle, param, type Answer, type Call, type CallDeps } from '../call.ts';
 import { STATUS } from '../problem.ts';
@@ -71,7 +72,12 @@ export function bulkRoutes(deps: BulkRouteDeps): Router {
 async function bulk(engine: RecordEngine, { request, db, context }: Call): Promise<Answer> {
   const { mode = 'atomic', items } = readBody(request, BULK_BODY);
   try {
-    const outcomes = await inTransaction(db, (tx) => engine.write(tx, context, param(request, 'object'), items.map(toItem), { mode }));
+    const outcomes = await inTransaction(db, async (tx) => {
+      const written = await engine.write(tx, context, param(request, 'object'), items.map(toItem), { mode });
+      // What was refused may be good by the metadata in force: then all of it is done again.
+      if (!written.every((outcome) => outcome.ok)) await requireInForce(tx, context.model.version);
+      return written;
+    });
     const data = outcomes.map((outcome, index) => ({ ...outcome, index, status: statusOf(outcome, items[index]) }));
     return { status: outcomes.every((outcome) => outcome.ok) ? 200 : 207, body: { data } };
   } catch (error) {

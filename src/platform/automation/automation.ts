@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import type { Clock, Instant } from '../clock.ts';
 import { inTransaction } from '../db.ts';
-import { AppError } from '../errors.ts';
+import { AppError, isAppError } from '../errors.ts';
 import { describeFailure } from '../failure.ts';
 import type { RandomBytes } from '../ids.ts';
 import { hasDueEvent } from '../jobs/events.ts';
@@ -35,6 +35,8 @@ export interface AutomationOptions {
   /** Values that mail templates may name besides the record's own, such as a personal link. */
   readonly mailValues?: MailValues;
   readonly log: Log;
+  /** Told when the Model of a run was replaced, so that the next one to ask for it gets the one in force. */
+  readonly onModelChanged?: () => void;
 }
 
 export interface Automation {
@@ -119,7 +121,12 @@ export function makeAutomation(options: AutomationOptions): Automation {
     return onModelInForce(async () => {
       const model = await currentModel();
       const rules = compileRules(model);
-      while (done < RUNS_A_BATCH && (await runNext(db, tools, model, rules))) done += 1;
+      try {
+        while (done < RUNS_A_BATCH && (await runNext(db, tools, model, rules))) done += 1;
+      } catch (error) {
+        if (isAppError(error, 'model_changed')) options.onModelChanged?.();
+        throw error;
+      }
       return done;
     });
   };

@@ -10,6 +10,7 @@ import type { RandomBytes } from '../ids.ts';
 import type { Log } from '../log.ts';
 import type { Model } from '../model/types.ts';
 import { rowOf } from '../record/images.ts';
+import { requireInForce } from '../schema/processes.sql.ts';
 import { systemCall } from './call-context.ts';
 import type { RuleSet } from './compile.ts';
 import { loadRows, objectOf } from './records.sql.ts';
@@ -61,6 +62,8 @@ export async function runNext(db: Knex, tools: RunTools, model: Model, rules: Ru
     // Narrowed by hand: the compiler does not see the assignment inside the closure.
     const failed: RuleRun | null = claimed;
     if (failed === null || isAppError(error, 'model_changed')) throw error;
+    // What a replaced Model could not do is not a failure of the run.
+    await requireInForce(db, model.version);
     await noteFailure(db, tools, failed, error);
   }
   return claimed !== null;
@@ -68,7 +71,10 @@ export async function runNext(db: Knex, tools: RunTools, model: Model, rules: Ru
 
 async function perform(tx: Knex.Transaction, tools: RunTools, model: Model, rules: RuleSet, run: RuleRun): Promise<void> {
   const now = tools.clock.now();
-  const skip = (reason: string): Promise<void> => finishRun(tx, run.id, 'skipped', { ...run.trace, reason }, null, now);
+  const skip = async (reason: string): Promise<void> => {
+    await requireInForce(tx, model.version);
+    await finishRun(tx, run.id, 'skipped', { ...run.trace, reason }, null, now);
+  };
   const rule = rules.byId.get(run.ruleId);
   if (rule === undefined) return skip(`The rule "${run.rule}" is no longer there or was switched off.`);
   let record: RuleRecord | null = null;

@@ -5,6 +5,7 @@ import { isUuid } from '../ids.ts';
 import { FIELD_TYPES } from '../model/field-types.ts';
 import { keyText, matchesByKey, type KeyMatch } from '../query/by-key.ts';
 import type { RecordEngine, WriteItem, WriteOutcome } from '../record/types.ts';
+import { requireInForce } from '../schema/processes.sql.ts';
 import type { RowMapper } from './row-mapper.ts';
 import type { ChunkResult } from './progress.sql.ts';
 import { resolveReferences, type ReadRow, type Rejection } from './references.ts';
@@ -123,6 +124,8 @@ export async function writeBlock(tx: Knex.Transaction, work: BlockWork, prepared
   for (let attempt = 1; left.length > 0; attempt += 1) left = await writeRows(tx, work, left, tally, attempt === MOST_TRIES);
   const cells = new Map(prepared.block.rows.map((row) => [row.line, row.cells]));
   const findings = tally.rejected.map((rejection): Finding => ({ ...rejection, cells: cells.get(rejection.line) ?? [], recordId: null }));
+  // Rows are rejected for good: not by metadata that was replaced.
+  if (findings.length > 0) await requireInForce(tx, work.context.model.version);
   const { created, updated, unchanged, skipped, written } = tally;
   const counts = { created: created.length, updated: updated.length, unchanged, skipped, rejected: findings.length };
   return { counts, createdIds: created, updated, findings, written };

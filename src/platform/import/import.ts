@@ -4,8 +4,9 @@ import { rightsFor } from '../access/rights.ts';
 import type { CallContext } from '../access/types.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import { inTransaction } from '../db.ts';
-import { AppError } from '../errors.ts';
+import { AppError, isAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Model } from '../model/types.ts';
 import { actorOf } from '../record/actor.ts';
 import type { RecordEngine } from '../record/types.ts';
 import { goneHolders, newHolder } from './holder.ts';
@@ -83,8 +84,17 @@ export async function* rejectedRows(db: Knex, jobId: string, phase: Phase): Asyn
   }
 }
 
+export interface ImporterDeps {
+  readonly engine: RecordEngine;
+  readonly clock?: Clock;
+  readonly log?: Log;
+  readonly blockRows?: number;
+  /** The Model in force, asking now: an import whose Model was replaced goes on by it. Without it such an import ends. */
+  readonly latestModel?: () => Promise<Model>;
+}
+
 /** Imports of files in one call: read, staged by COPY, validated and written in sets, as a job that a killed process leaves resumable. */
-export function makeImporter(deps: { readonly engine: RecordEngine; readonly clock?: Clock; readonly log?: Log; readonly blockRows?: number }): Importer {
+export function makeImporter(deps: ImporterDeps): Importer {
   const own: JobDeps = { engine: deps.engine, clock: deps.clock ?? systemClock, log: deps.log ?? null, blockRows: deps.blockRows ?? BLOCK_ROWS };
   return {
     run: async (db, context, request, onRejected) => {
@@ -102,7 +112,7 @@ export function makeImporter(deps: { readonly engine: RecordEngine; readonly clo
       try {
         // A header that does not fit is said before there is a job. The members of NDJSON are known only when it was read.
         if (file.format !== 'ndjson') bindSettings(context, request.object, settings, file.header());
-        return await runFile(db, own, context, request, settings, file, onRejected);
+        return await runFile(db, { ...own, latestModel: deps.latestModel ?? null }, context, request, settings, file, onRejected);
       } finally {
         await file.close();
       }
@@ -112,7 +122,7 @@ export function makeImporter(deps: { readonly engine: RecordEngine; readonly clo
 
 async function runFile(
   db: Knex,
-  deps: JobDeps,
+  deps: JobDeps & { readonly latestModel: (() => Promise<Model>) | null },
   context: CallContext,
   request: ImportRequest,
   settings: ImportSettings,
@@ -136,7 +146,7 @@ async function runFile(
       phase,
       request.onProgress,
     );
-    await runPhase(db, deps, job, phase, call, checkpoint);
+    await runToEnd(deps.latestModel, call, (now) => runPhase(db, deps, job, phase, now, checkpoint));
     const counts = await sumCounts(db, job.id, phase);
     if (onRejected !== undefined) for await (const row of rejectedRows(db, job.id, phase)) await onRejected(row, job.header);
     await closeJob(db, job.id, phase === 'run' ? 'done' : 'dry-run', deps.clock.now(), phase === 'run' ? { counts } : { checked: counts });
@@ -150,6 +160,21 @@ async function runFile(
         error instanceof Stopped && error.why === 'cancelled' ? 'The import was cancelled.' : 'Another process went on with this import.',
       )
     );
+  }
+}
+
+/** Does the blocks that are left; by the Model in force when the one they were planned by was replaced. */
+async function runToEnd(latestModel: (() => Promise<Model>) | null, first: CallContext, run: (context: CallContext) => Promise<void>): Promise<void> {
+  for (let context = first; ;) {
+    try {
+      await run(context);
+      return;
+    } catch (error) {
+      if (latestModel === null || !isAppError(error, 'model_changed')) throw error;
+      const model = await latestModel();
+      if (model.version <= context.model.version) throw error;
+      context = { ...context, model };
+    }
   }
 }
 

@@ -4,7 +4,7 @@ import { mayDoEverything, rightsFor } from '../access/rights.ts';
 import type { CallContext } from '../access/types.ts';
 import type { Clock } from '../clock.ts';
 import { inTransaction } from '../db.ts';
-import { AppError } from '../errors.ts';
+import { AppError, isAppError } from '../errors.ts';
 import { describeFailure } from '../failure.ts';
 import { isUuid } from '../ids.ts';
 import type { Log } from '../log.ts';
@@ -96,6 +96,8 @@ export interface ImportJobsDeps {
   readonly contextFor: ContextFor;
   readonly limitBytes: number;
   readonly blockRows?: number;
+  /** Told when the Model of a job was replaced, so that the next turn goes on by the one in force. */
+  readonly onModelChanged?: () => void;
 }
 
 /** How long a turn of the worker waits for a job before it looks at its other work. */
@@ -167,6 +169,7 @@ export function makeImportJobs(deps: ImportJobsDeps): ImportJobs {
         makeCheckpoint(own, db, job.id, holder, () => closing.is),
       );
     } catch (error) {
+      if (isAppError(error, 'model_changed')) deps.onModelChanged?.();
       const reported = await endEarly(db, own, job, error);
       if (reported !== null) deps.log.warn({ job: job.id, ...describeFailure(reported) }, 'An import ended early.');
     }

@@ -88,11 +88,12 @@ export function modelChanged(): AppError {
 }
 
 /**
- * The first statement of a transaction that writes by a Model. Reads only.
+ * For what must not stand when its Model was replaced: the first statement of a transaction that writes by it, and a refusal or a
+ * failure that is about to be noted for good. Reads only.
  * @throws AppError model_changed when another version is in force
  */
-export async function requireInForce(tx: Knex.Transaction, version: number): Promise<void> {
-  const [row] = await rows(tx, sql`select ${isInForce(tx, version)} as current`);
+export async function requireInForce(db: Knex, version: number): Promise<void> {
+  const [row] = await rows(db, sql`select ${isInForce(db, version)} as current`);
   if (row?.['current'] !== true) throw modelChanged();
 }
 

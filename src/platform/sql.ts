@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { PreparedRun, type PreparedStatement, type Rows } from './prepared.ts';
 
 /**
  * The only way SQL text is made: immutable fragments of text with `?` place-holders and bound values.
@@ -74,43 +75,54 @@ export async function run(db: Knex, statement: Sql): Promise<number> {
 export interface ReadyStatement {
   readonly text: string;
   readonly numbered: string;
-  readonly name: string | null;
+  /** What is known of it on the server; null for one without a name, which is parsed each time. */
+  readonly prepared: PreparedStatement | null;
 }
 
 /** Makes a text ready to be sent often. The same name must always mean the same text. */
 export function ready(text: string, name: string | null = null): ReadyStatement {
   let count = 0;
   const numbered = text.replace(/\\\?|\?/g, (mark) => (mark === '?' ? `$${String((count += 1))}` : '?'));
-  return { text, numbered, name };
+  return { text, numbered, prepared: name === null ? null : { name, text: numbered, parsers: null } };
 }
 
 /**
  * Runs a statement and returns its rows as arrays, in the order of the columns. Outside a transaction it goes straight
  * to a connection of the pool: knex's builder takes as long as the rest of a read by id.
  */
-export function rowArrays(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
+export function rowArrays(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<Rows> {
   return watched(db, statement.text, values, () => sendArrays(db, statement, values));
 }
 
-async function sendArrays(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
-  const options = { rowMode: 'array', ...(statement.name === null ? {} : { name: statement.name }) } as const;
+async function sendArrays(db: Knex, { text, numbered, prepared }: ReadyStatement, values: readonly unknown[]): Promise<Rows> {
   if ('isTransaction' in db && db.isTransaction === true) {
-    const answer = await db.raw<{ rows: unknown[][] }>(statement.text, [...values] as Knex.RawBinding[]).options(options);
+    const options = { rowMode: 'array', ...(prepared === null ? {} : { name: prepared.name }) } as const;
+    const answer = await db.raw<{ rows: unknown[][] }>(text, [...values] as Knex.RawBinding[]).options(options);
     return answer.rows;
   }
   const pool = poolOf(db);
   const connection = await pool.acquireConnection();
   try {
-    return (await connection.query({ text: statement.numbered, values, ...options })).rows;
+    if (prepared === null) return (await connection.query({ text: numbered, values, rowMode: 'array' })).rows;
+    return await runPrepared(connection, prepared, values);
   } finally {
     await pool.releaseConnection(connection);
   }
 }
 
+function runPrepared(connection: Connection, statement: PreparedStatement, values: readonly unknown[]): Promise<Rows> {
+  return new Promise((resolve, reject) => {
+    const end = (error: unknown, answer: Rows): void => {
+      if (error === null) resolve(answer);
+      else reject(error instanceof Error ? error : new Error(String(error)));
+    };
+    connection.query(new PreparedRun(statement, values, end));
+  });
+}
+
 interface Connection {
-  query(config: { readonly text: string; readonly values: readonly unknown[]; readonly rowMode: 'array'; readonly name?: string }): Promise<{
-    readonly rows: readonly (readonly unknown[])[];
-  }>;
+  query(run: PreparedRun): PreparedRun;
+  query(config: { readonly text: string; readonly values: readonly unknown[]; readonly rowMode: 'array' }): Promise<{ readonly rows: Rows }>;
 }
 
 /** The boundary to knex's pool, which knex's own types leave open. */

@@ -191,7 +191,7 @@ export async function runPrepared(db: Knex, statement: ReadyStatement, values: r
     return await rowArrays(db, statement, values);
   } catch (error) {
     const state = sqlState(error);
-    if (statement.name === null || isTransaction(db) || state === undefined || !STALE_PLAN.includes(state)) throw error;
-    return rowArrays(db, { ...statement, name: null }, values);
+    if (statement.prepared === null || isTransaction(db) || state === undefined || !STALE_PLAN.includes(state)) throw error;
+    return rowArrays(db, { ...statement, prepared: null }, values);
   }
 }

@@ -181,12 +181,16 @@ function secureField(ctx: CallContext, rights: Rights, field: ExprField): ExprFi
  * as null. Without row rules and masks it is the table itself, whose reader adds the condition on the trash.
  */
 export function secureRelation(ctx: CallContext, object: string, rowsOf: 'live' | 'trash' | 'any'): Sql {
+  return securedRows(ctx, object, rowsOf, true);
+}
+
+function securedRows(ctx: CallContext, object: string, rowsOf: 'live' | 'trash' | 'any', withFormulas: boolean): Sql {
   const rights = rightsFor(ctx, object);
   const predicate = readPredicate(ctx, object, INNER);
   const inForce = inForceSql(ctx, rights, INNER);
   const table = objectTable(ctx, rights.object);
   if (predicate === null && inForce === null && !isMasked(rights)) return table;
-  const columns = isMasked(rights) ? maskedColumns(ctx, rights) : sql`${ident(INNER)}.*`;
+  const columns = isMasked(rights) ? maskedColumns(ctx, rights, withFormulas) : sql`${ident(INNER)}.*`;
   const conditions = [
     ...(rowsOf === 'any' ? [] : [sql`${ident(INNER, 'deleted_at')} ${keyword(rowsOf === 'trash' ? 'is not null' : 'is null')}`]),
     ...(predicate === null ? [] : [predicate]),
@@ -208,10 +212,10 @@ export function valueSql(ctx: CallContext, rights: Rights, field: FieldModel, al
 /** Column of a masked relation that is true where a search of the open class may match. */
 export const SEARCH_COLUMN = 's$open';
 
-function maskedColumns(ctx: CallContext, rights: Rights): Sql {
+function maskedColumns(ctx: CallContext, rights: Rights, withFormulas: boolean): Sql {
   const columns: Sql[] = [];
   for (const field of rights.object.fields.values()) {
-    if (!rights.readable.has(field.name)) continue;
+    if (!rights.readable.has(field.name) || (field.formula !== null && field.column === null && !withFormulas)) continue;
     const guard = rights.conditional.has(field.name) ? fieldsPredicate(ctx, rights, [field.name], INNER) : null;
     for (const [value, name] of storedColumns(ctx, field))
       columns.push(guard === null ? sql`${value} as ${ident(name)}` : sql`case when ${guard} then ${value} end as ${ident(name)}`);
@@ -234,12 +238,15 @@ function storedColumns(ctx: CallContext, field: FieldModel): readonly (readonly 
   return stored;
 }
 
-/** Raw columns of the row itself, the caller's rows of everything a formula reaches from it. */
+/**
+ * Raw columns of the row itself, the caller's rows of everything a formula reaches from it. Formulas behind it are computed from
+ * the columns there; as columns of their own they would hold each other without end where two objects look at one another.
+ */
 function inputSchema(ctx: CallContext): ExprSchema {
   const base = ctx.model.expressions;
   return {
     object: (name) => base.object(name),
-    table: (name) => secureRelation(ctx, name, 'any'),
+    table: (name) => securedRows(ctx, name, 'any', false),
     policy: (name) => base.policy(name),
     hasCalendar: (name) => base.hasCalendar(name),
     functions: base.functions,

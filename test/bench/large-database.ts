@@ -134,8 +134,8 @@ export async function withoutIndexes(db: Knex, table: string, work: () => Promis
   for (const index of found) await run(db, sql`drop index ${ident(SCHEMA, String(index['name']))}`);
   await work();
   await run(db, sql`set maintenance_work_mem = '1GB'`);
-  // PostgreSQL's own text of the index, as it gave it above.
-  for (const index of found) await run(db, sql`${keyword(String(index['definition']))}`);
+  // PostgreSQL's own text of the index, as it gave it above; of a partitioned table it means the parts too.
+  for (const index of found) await run(db, sql`${keyword(String(index['definition']).replace(' ON ONLY ', ' ON '))}`);
 }
 
 /** Sends the requests one after the other, once each, and answers how long each took, shortest first. @throws Error when one is refused */

@@ -9,6 +9,8 @@ const ROOT = '/api/v1/records/Purse';
 const CLIENTS = 8;
 /** Transactions of each client; more of them by the environment, for a long search. */
 const EACH = Number(process.env['HISTORY_TRANSACTIONS'] ?? 120);
+/** Seconds for which clients go on instead of a number of transactions, as HISTORY_SECONDS=60. */
+const SECONDS = Number(process.env['HISTORY_SECONDS'] ?? 0);
 const PURSES = 6;
 const FILLED = 1_000;
 
@@ -72,7 +74,7 @@ describe('many writers at once', function () {
     expect(await read(id)).to.include({ turns: accepted });
   });
 
-  it(`have one history: ${String(CLIENTS)} clients with ${String(EACH)} random transactions each`, async () => {
+  it(`have one history: ${String(CLIENTS)} clients with random transactions, ${SECONDS > 0 ? `${String(SECONDS)} s` : `${String(EACH)} each`}`, async () => {
     const ids = await Promise.all(Array.from({ length: PURSES }, (_, index) => made(`p${String(index)}`)));
     const ours = `filter=${encodeURIComponent(ids.map((id) => `id == '${id}'`).join(' || '))}`;
     const moved = new Map(ids.map((id) => [id, 0]));
@@ -86,8 +88,14 @@ describe('many writers at once', function () {
       to: fc.nat(PURSES - 1),
       amount: fc.integer({ min: 1, max: 50 }),
     });
+    const end = performance.now() + SECONDS * 1_000;
+    function* steps(client: number) {
+      for (let round = 0; round === 0 || performance.now() < end; round += 1)
+        for (const drawn of fc.sample(step, { numRuns: EACH, seed: 20_270_601 + client + CLIENTS * round }))
+          if (SECONDS === 0 || performance.now() < end) yield drawn;
+    }
     const work = async (client: number): Promise<void> => {
-      for (const { kind, from, to, amount } of fc.sample(step, { numRuns: EACH, seed: 20_270_601 + client })) {
+      for (const { kind, from, to, amount } of steps(client)) {
         const [giver = '', taker = ''] = [ids[from], ids[from === to ? (to + 1) % PURSES : to]];
         if (kind === 'list') {
           const purses = listed(await admin('GET', `${ROOT}?${ours}`));

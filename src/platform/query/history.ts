@@ -6,7 +6,7 @@ import { toRfc3339 } from '../db.ts';
 import { isUuid } from '../ids.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
-import { ident, rows, sql } from '../sql.ts';
+import { ident, rows, sql, type Sql } from '../sql.ts';
 import { readNames } from './names.ts';
 
 export interface FieldChange {
@@ -46,11 +46,7 @@ export async function readHistory(db: Knex, ctx: CallContext, objectName: string
   const own = rights.get(id);
   if (own === undefined || !own.canRead || (own.isTrashed && !own.canDelete)) throw unknownRecord(objectName, id);
   const readable = [...rights].flatMap(([record, may]) => (may.canRead ? [record] : []));
-  const found = await rows(
-    db,
-    sql`select record_id, version, kind, at, actor, cause, reason, changes from ${ident(ctx.model.schema, 'record_history')}
-        where record_id = any(${readable}::uuid[]) and object_id = ${object.id} order by at desc, version desc, id desc limit ${MOST_ENTRIES}`,
-  );
+  const found = await rows(db, historySql(ctx.model.schema, object.id, readable));
   const people = await peopleOf(
     db,
     ctx,
@@ -61,6 +57,12 @@ export async function readHistory(db: Knex, ctx: CallContext, objectName: string
     const may = rights.get(String(row['record_id']));
     return may === undefined ? [] : [entryOf(row, object, fields, may, people)];
   });
+}
+
+/** The versions of these records, the newest first. */
+export function historySql(schema: string, objectId: string, records: readonly string[]): Sql {
+  return sql`select record_id, version, kind, at, actor, cause, reason, changes from ${ident(schema, 'record_history')}
+        where record_id = any(${[...records]}::uuid[]) and object_id = ${objectId} order by at desc, version desc, id desc limit ${MOST_ENTRIES}`;
 }
 
 /** Ids of the records that were merged into one, directly or through another, and were not parted since. */

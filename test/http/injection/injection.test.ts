@@ -127,7 +127,9 @@ describe('texts that would like to be SQL, over HTTP (quality.md, row 50)', func
   it(`stay texts in the metadata: ${String(COUNT)} in titles, helps, defaults, formulas, labels, messages, views and rules`, async () => {
     const usable = payloads.filter(storable);
     for (let from = 0; from < usable.length; from += AT_ONCE) {
-      const texts = usable.slice(from, from + AT_ONCE);
+      // The last ones are filled up with some that came before.
+      const start = Math.max(0, Math.min(from, usable.length - AT_ONCE));
+      const texts = usable.slice(start, start + AT_ONCE);
       const applied = await admin('POST', '/api/v1/metadata/apply', { files: trap(texts), allowDestructive: true });
       expect(applied.status, applied.text.slice(0, 1_500)).to.equal(200);
       const made = await admin('POST', TRAPS, { choice: 'code-1' });

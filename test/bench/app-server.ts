@@ -9,7 +9,7 @@ await serve(async () => {
   const config = readConfig(process.env);
   if (config.databaseUrl === null) throw new Error('The benchmark gives DATABASE_URL.');
   const app = makeApp({ ...config, databaseUrl: config.databaseUrl });
-  const { url } = await app.start({ web: true, work: false });
+  const { url } = await app.start({ web: true, work: process.env['BENCH_WORKER'] === 'yes' });
   if (url === null) throw new Error('The web server did not start.');
   return {
     url,

@@ -51,6 +51,22 @@ function day(index: number, field: number, firstYear: number, years: number): st
 
 const phone = (index: number, field: number): string => `+1 413 555 ${String(pick(index, field, 10_000)).padStart(4, '0')}`;
 
+const LETTERS = 26;
+const WORD_LENGTH = 6;
+/** A prime, so that neighbouring numbers have words that are not alike and no two the same one. */
+const SPREAD = 39_916_801;
+
+/** A word of six letters that no other record has, whatever the number of records: digits would stand in NPIs and addresses too. */
+function wordOf(index: number): string {
+  let rest = (index * SPREAD) % LETTERS ** WORD_LENGTH;
+  let word = '';
+  for (let at = 0; at < WORD_LENGTH; at += 1) {
+    word += String.fromCharCode(97 + (rest % LETTERS));
+    rest = Math.floor(rest / LETTERS);
+  }
+  return `${word.charAt(0).toUpperCase()}${word.slice(1)}`;
+}
+
 /** The provider number `index`: 26 filled fields. */
 export function providerValues(index: number): Values {
   const first = choose(FIRST, index, 1);
@@ -60,7 +76,7 @@ export function providerValues(index: number): Values {
   const [mailingCity, mailingCounty, mailingZip] = choose(PLACES, index, 5);
   return {
     npi: withCheckDigit(String(100_000_000 + index)),
-    name: `${first} ${last} ${String(index)}`,
+    name: `${first} ${last} ${wordOf(index)}`,
     entityType: 'individual',
     type: choose(TYPES, index, 6),
     firstName: first,

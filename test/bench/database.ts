@@ -16,6 +16,8 @@ import { fillSight, makeSightViews, SIGHT_PACKAGE, SIGHT_SETS } from './sight.ts
 import { ident, joinSql, rows, run, sql } from '../../src/platform/sql.ts';
 
 export const SCHEMA = 'credenza';
+/** So many batches of search entries are made at once. */
+const INDEXERS = 4;
 const SYSTEM_COLUMNS = ['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'owner_id'];
 
 /** The database of a run: the product's tables, and the limit's with the same columns and indexes in the schema `bench`. */
@@ -56,7 +58,7 @@ export async function openBenchDatabase(name: string, keep: boolean): Promise<Be
   url.pathname = `/${name}`;
   const { model, caller, sight } = await prepareProduct(url.href);
   const { objects } = model;
-  const db = openDb({ url: url.href, schema: SCHEMA, poolSize: 2, statementTimeoutMs: 600_000 });
+  const db = openDb({ url: url.href, schema: SCHEMA, poolSize: INDEXERS, statementTimeoutMs: 1_800_000 });
   const object = (objectName: string): ObjectModel => {
     const found = objects.get(objectName);
     if (found === undefined) throw new Error(`The shipped metadata has no ${objectName}.`);
@@ -90,7 +92,11 @@ export async function openBenchDatabase(name: string, keep: boolean): Promise<Be
     token: caller.token,
     sight,
     indexSearch: async () => {
-      while ((await indexBacklog(db, model)) > 0);
+      // A batch each, as several workers do.
+      const work = async (): Promise<void> => {
+        while ((await indexBacklog(db, model)) > 0);
+      };
+      await Promise.all(Array.from({ length: INDEXERS }, work));
     },
     fillSight: () => fillSight(db, SCHEMA, objects, sight.userId),
     close: async () => {

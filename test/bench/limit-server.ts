@@ -35,6 +35,8 @@ const LIST = `select ${quoted(LISTED, 't')} from bench.provider t
   where t.deleted_at is null and t.type = $1 and t."practiceState" = $2 and t."nextVisitDueOn" is not null order by t."nextVisitDueOn", t.id limit 50`;
 const VISITS = `select ${quoted(LISTED_VISITS, 'v')}, ${quoted(PROVIDER, 'p', 'p$')}, ${COUNTY('p')} as p$county from bench.visit v left join bench.provider p on p.id = v.provider and p.deleted_at is null
   where v.deleted_at is null and v.channel = $1 and v.purpose = $2 and v."dueOn" is not null order by v."dueOn", v.id limit 50`;
+const CONTAINING = `select ${quoted(LISTED, 't')} from bench.provider t
+  where t.deleted_at is null and t.email like '%' || $1 || '%' and t."nextVisitDueOn" is not null order by t."nextVisitDueOn", t.id limit 50`;
 const COUNT = `select count(*)::int as count from bench.provider t where t.deleted_at is null and t.type = $1 and t."practiceState" = $2`;
 /** For the caller who sees one provider in a hundred. */
 const CALLER = process.env['LIMIT_CALLER'];
@@ -75,6 +77,10 @@ await serve(async () => {
   app.get('/visits', async (request, response) => {
     const { rows } = await pool.query<Record<string, unknown>>({ name: 'visits', text: VISITS, values: [request.query['channel'], request.query['purpose']] });
     response.json({ data: rows.map(withProvider) });
+  });
+  app.get('/containing', async (request, response) => {
+    const { rows } = await pool.query({ name: 'containing', text: CONTAINING, values: [request.query['part']] });
+    response.json({ data: rows });
   });
   app.get('/count', async (request, response) => {
     const { rows } = await pool.query({ name: 'count', text: COUNT, values: [request.query['type'], request.query['state']] });

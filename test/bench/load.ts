@@ -5,6 +5,11 @@ const CONNECTIONS = 10;
 /** autocannon looks this often whether it is done; its own default of a second would be counted as work. */
 const SAMPLE_MS = 50;
 
+/** A measurement has at least so many answers: what takes seconds is measured for longer than was asked for ... */
+const LEAST_ANSWERS = 30;
+/** ... but no longer than this. */
+const LONGEST_S = 120;
+
 export type HttpRequest = autocannon.Request;
 
 /** One measurement of one server. */
@@ -17,12 +22,16 @@ export interface Measured {
   readonly rssMb: number;
 }
 
-/** Sends the requests over ten connections, for some seconds or (when each may be sent once only) until all are answered. */
+/**
+ * Sends the requests over ten connections: for some seconds and until thirty answers have come, or (when each may be sent once only) until all
+ * are answered.
+ */
 export async function measure(server: ServerProcess, requests: readonly HttpRequest[], seconds: number, once: boolean): Promise<Measured> {
   const before = await server.usage();
   let next = 0;
   const take = (): HttpRequest => requests[next++ % requests.length] ?? {};
   let last = performance.now();
+  let answers = 0;
   const from = last;
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const tracker = autocannon(
@@ -31,18 +40,22 @@ export async function measure(server: ServerProcess, requests: readonly HttpRequ
         connections: CONNECTIONS,
         requests: [{ setupRequest: (request) => ({ ...request, ...take() }) }],
         sampleInt: SAMPLE_MS,
-        ...(once ? { amount: requests.length } : { duration: seconds }),
+        ...(once ? { amount: requests.length } : { duration: Math.max(seconds, LONGEST_S) }),
       },
       (error: unknown, done) => {
         if (error instanceof Error) reject(error);
         else resolve(done);
       },
     );
-    tracker.on('response', () => (last = performance.now()));
+    tracker.on('response', () => {
+      last = performance.now();
+      answers += 1;
+      if (!once && answers >= LEAST_ANSWERS && last - from >= seconds * 1000) tracker.stop();
+    });
   });
   const after = await server.usage();
   const count = result['2xx'];
-  if (count === 0 && result.non2xx === 0 && result.errors === 0) throw new Error(`No answer came within ${String(seconds)} s: give more --seconds.`);
+  if (count === 0 && result.non2xx === 0 && result.errors === 0) throw new Error(`No answer came within ${String(LONGEST_S)} s.`);
   if (count === 0 || result.non2xx > 0 || result.errors > 0) {
     throw new Error(`The server failed under load: ${String(count)} good answers, ${String(result.non2xx)} others, ${String(result.errors)} errors.`);
   }

@@ -7,7 +7,8 @@ import { providerValues, records, visitValues, writeCsv } from './data.ts';
 import { exportNewRows, fillNames, openBenchDatabase, SCHEMA, settingsOf, vacuum, type BenchDatabase } from './database.ts';
 import { measure, median, medianOf, type HttpRequest, type Measured } from './load.ts';
 import { HELP, readOptions, type Options } from './options.ts';
-import { printTable, type Row } from './report.ts';
+import { EXPORT, IDLE, measureExport, measureIdle, productSettings } from './processes.ts';
+import { printGrowth, printTable, type Row } from './report.ts';
 import { WORKS, type Side, type Work } from './works.ts';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -18,16 +19,8 @@ interface Servers {
 }
 
 async function startServers(database: BenchDatabase, profile: string | null): Promise<Servers> {
-  const shared = { DATABASE_URL: database.url };
-  const ours = await startServer(
-    'app-server',
-    { ...shared, DATABASE_SCHEMA: SCHEMA, DATABASE_POOL: '10', PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'warn', SMTP_LISTEN_PORT: '' },
-    profile,
-  );
-  return {
-    ours,
-    limit: await startServer('limit-server', { ...shared, LIMIT_PROVIDER: JSON.stringify(database.limitColumns), LIMIT_CALLER: database.sight.userId }, null),
-  };
+  const limit = { DATABASE_URL: database.url, LIMIT_PROVIDER: JSON.stringify(database.limitColumns), LIMIT_CALLER: database.sight.userId };
+  return { ours: await startServer('app-server', productSettings(database), profile), limit: await startServer('limit-server', limit, null) };
 }
 
 /** Fills both sets of tables, the product's through its import, and measures that against COPY, round by round. */
@@ -152,6 +145,8 @@ function print(found: readonly Row[], options: Options, settings: string): void 
   else printTable(found, settings);
 }
 
+const SIZES = [10_000, 100_000, 1_000_000];
+
 /** Runs the benchmark as the command line says. */
 export async function main(args: readonly string[]): Promise<void> {
   const options = readOptions(args);
@@ -165,33 +160,66 @@ export async function main(args: readonly string[]): Promise<void> {
     print(conditions, options, 'not asked');
     return;
   }
-  say('Making the database ...');
+  const all: Row[] = [];
+  const sizes = options.growth ? SIZES : [options.records];
+  for (const records of sizes) {
+    const { found, settings } = await runSize({ ...options, records });
+    const shown = records === sizes[0] ? [...conditions, ...found] : found;
+    all.push(...found);
+    // One JSON text in the end, but tables as they come: a run of hours that breaks off has said what it found.
+    if (!options.growth || !options.json) print(shown, options, settings);
+  }
+  if (options.growth && options.json) print([...conditions, ...all], options, '');
+  else if (options.growth) printGrowth(all);
+}
+
+/** Measures all works that are wanted at one size. */
+async function runSize(options: Options): Promise<{ readonly found: readonly Row[]; readonly settings: string }> {
+  const isWanted = (name: string): boolean => options.only === null || name.includes(options.only);
+  say(`Making the database for ${String(options.records)} records ...`);
+  const from = performance.now();
   const database = await openBenchDatabase(options.database, options.keep);
   try {
-    const found: Row[] = [...conditions];
+    const found: Row[] = [];
     const filling = await startServers(database, null);
     try {
       const row = await fill(database, filling, options);
-      if (row !== null) found.push(row);
+      if (row !== null) found.push(row, ...memoryRow('memory of an import', row, row.peakMb));
     } finally {
       await filling.ours.stop();
       await filling.limit.stop();
     }
+    const filled = performance.now();
     await database.indexSearch();
+    say(`search entries made in ${((performance.now() - filled) / 1000).toFixed(0)} s`);
     await database.fillSight();
     await vacuum(database);
+    say(`ready after ${((performance.now() - from) / 1000).toFixed(0)} s`);
     const servers = await startServers(database, options.profile);
     try {
-      for (const work of WORKS.filter(({ name }) => isWanted(name))) found.push(...(await runWork(database, servers, work, options)));
+      // First: the highest memory of the process is then the export's.
+      if (isWanted(EXPORT)) found.push(await measureExport(database, servers.ours, options.records));
+      for (const work of WORKS.filter(({ name }) => isWanted(name))) {
+        const measured = await runWork(database, servers, work, options);
+        found.push(...measured);
+        if (work.name === 'list') found.push(...memoryRow('memory under the list load', measured[0], measured[0]?.rssMb));
+      }
     } finally {
       await servers.ours.stop();
       await servers.limit.stop();
     }
-    const wanted = found.filter((row) => isWanted(row.work));
-    print(wanted, options, await settingsOf(database));
+    if (isWanted(IDLE)) found.push(await measureIdle(database, options));
+    const named = found.filter((row) => isWanted(row.work));
+    return { found: named, settings: await settingsOf(database) };
   } finally {
     await database.close();
   }
+}
+
+/** The memory that another row found, judged by itself. */
+function memoryRow(work: string, row: Row | undefined, memoryMb: number | undefined): readonly Row[] {
+  if (row === undefined || memoryMb === undefined) return [];
+  return [{ work, against: 'goal', records: row.records, ours: memoryMb, limit: 0, ratio: 0, unit: 'MB', cpuMs: 0, limitCpuMs: 0 }];
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) await main(process.argv.slice(2));

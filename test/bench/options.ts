@@ -6,6 +6,8 @@ export interface Options {
   readonly seconds: number;
   readonly rounds: number;
   readonly json: boolean;
+  /** Run at 10,000, 100,000 and 1,000,000 records one after the other, and say how the works grow. */
+  readonly growth: boolean;
   /** Only works whose name holds this text. */
   readonly only: string | null;
   /** Directory for a CPU profile of the product's server. */
@@ -21,8 +23,9 @@ export const HELP = `Measures the web API against a hand-written server on the s
   npm run bench -- [options]
 
   --records N      providers in the database (default 100000); visits are 30 % of them
-  --seconds N      length of one measurement (default 5)
+  --seconds N      length of one measurement (default 5); longer where fewer than 30 answers come
   --rounds N       rounds, of which the median counts (default 3)
+  --growth         run at 10000, 100000 and 1000000 records and print how the works grow
   --only TEXT      only works whose name holds TEXT
   --profile DIR    write a CPU profile of the product's server to DIR (stand-alone use: with --only)
   --keep           with TEST_DATABASE_URL: keep the database for the next run with --keep
@@ -50,6 +53,7 @@ export function readOptions(args: readonly string[]): Options | null {
       records: { type: 'string', default: '100000' },
       seconds: { type: 'string', default: '5' },
       rounds: { type: 'string', default: '3' },
+      growth: { type: 'boolean', default: false },
       only: { type: 'string' },
       profile: { type: 'string' },
       keep: { type: 'boolean', default: false },
@@ -59,11 +63,13 @@ export function readOptions(args: readonly string[]): Options | null {
     },
   });
   if (values.help) return null;
+  if (values.growth && values.keep) throw new RangeError('--growth makes a database for each size: it goes without --keep.');
   return {
     records: count('records', values.records),
     seconds: count('seconds', values.seconds),
     rounds: count('rounds', values.rounds),
     json: values.json,
+    growth: values.growth,
     only: values.only ?? null,
     profile: values.profile ?? null,
     keep: values.keep,

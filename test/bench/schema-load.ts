@@ -107,7 +107,7 @@ async function measureOn(url: string, records: number): Promise<Load> {
       LOG_LEVEL: 'warn',
       SMTP_LISTEN_PORT: '',
     };
-    const server = await startServer('app-server', environment, null);
+    const server = await startServer('app-server', { ...environment, BENCH_WATCH_LOOP: 'yes' }, null);
     const changer = fork(fileURLToPath(import.meta.url), ['change', url], { execArgv: process.execArgv });
     try {
       const traffic = makeTraffic(server.url, token, ids, app.db, async () => (await server.usage()).heldMs);

@@ -19,9 +19,10 @@ import { currentVersion, listVersions, readInForce, readVersion, type Recorded }
 
 /** How long a process may go on with a Model before it asks whether there is a newer one. */
 const FRESH_MS = 1000;
-/** How often a process asks what is announced and in force; at each fourth time it says that it lives. */
-const LISTEN_MS = 250;
-const BEAT_TURNS = 4;
+/** How often a process says that it lives and asks what is announced and in force; an idle one does nothing more often (`quality.md`, 5). */
+const LISTEN_MS = 1_000;
+/** How often while a version is announced, so that it is taken up as soon as it is in force. */
+const LISTEN_CLOSELY_MS = 100;
 /** So long after its last heartbeat a process may read by the Model that it said it runs on, while the next one is compiled. */
 const HEARD_MS = 5_000;
 
@@ -164,35 +165,38 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
     return said;
   };
 
-  const listenOnce = async (turn: number): Promise<void> => {
+  /** Answers whether a version is announced. */
+  const listenOnce = async (): Promise<boolean> => {
     const askedAt = performance.now();
     const known = cached?.model.version ?? 0;
-    const { version, announced } = turn % BEAT_TURNS === 0 ? await sayBeat(known) : await listen(db);
+    const { version, announced } = askedAt - beatAt < LISTEN_MS / 2 ? await listen(db) : await sayBeat(known);
     if (version !== known) {
       await loadVersion(version, askedAt);
       await sayBeat(version);
     }
     if (announced !== null && announced !== prepared?.id) await prepare(announced);
+    return announced !== null;
   };
 
   const startBeating = (): (() => Promise<void>) => {
     isBeating = true;
     let beating: Promise<void> = Promise.resolve();
-    let isBusy = false;
-    let turn = 0;
-    const timer = setInterval(() => {
-      if (isBusy) return;
-      isBusy = true;
-      beating = listenOnce(turn++)
-        .catch((error: unknown) => log?.warn({ reason: error instanceof Error ? error.name : 'unknown' }, 'The heartbeat failed; it is tried again.'))
-        .finally(() => {
-          isBusy = false;
-        });
-    }, LISTEN_MS);
-    timer.unref();
+    const failed = (error: unknown): boolean => {
+      log?.warn({ reason: error instanceof Error ? error.name : 'unknown' }, 'The heartbeat failed; it is tried again.');
+      return false;
+    };
+    const beatAfter = (ms: number): NodeJS.Timeout =>
+      setTimeout(() => {
+        beating = listenOnce()
+          .catch(failed)
+          .then((isAnnounced) => {
+            if (isBeating) timer = beatAfter(isAnnounced ? LISTEN_CLOSELY_MS : LISTEN_MS);
+          });
+      }, ms).unref();
+    let timer = beatAfter(LISTEN_MS);
     return async () => {
       isBeating = false;
-      clearInterval(timer);
+      clearTimeout(timer);
       await beating;
       // A row that stays behind expires by itself.
       await leave(db, processId).catch((error: unknown) =>

@@ -6,7 +6,8 @@ import { ident, ready, rows, sql, type ReadyStatement } from '../sql.ts';
 import { displayName } from './display-name.ts';
 import { invalidQuery, unknownName } from './invalid-query.ts';
 import { readableNameFields, referenceNames, withKeys } from './names.ts';
-import { fillSlots, makeShape, makeNamedShape, runPrepared, SLOT, statementName, valueColumns, type FreshRecord } from './page.ts';
+import { fillSlots, makeShape, makeNamedShape, SLOT, valueColumns, type FreshRecord } from './page.ts';
+import { runRecurring } from './recurring.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { DISPLAY_NAME, fieldSql, openSource, selectFields, whereSql, type Source } from './source.ts';
 import type { RecordData } from './types.ts';
@@ -163,13 +164,13 @@ function planRecords(ctx: CallContext, object: string): RecordsPlan {
   const { fields } = selectFields(source, undefined);
   const { text, values } =
     sql`select ${valueColumns(source, fields)} from ${source.from}${whereSql(source, [sql`${ident(source.alias, 'id')} = any(${SLOT}::uuid[])`])}`;
-  return { shape: makeShape(fields), statement: ready(text, statementName(ctx, 'ids', text)), values };
+  return { shape: makeShape(fields), statement: ready(text), values };
 }
 
 async function readRecords(db: Knex, ctx: CallContext, object: string, ids: readonly string[]): Promise<ReadonlyMap<string, FreshRecord>> {
   if (ids.length === 0) return new Map();
   const plan = recordsPlans(ctx, object, (planning) => planRecords(planning, object));
-  const found = await runPrepared(db, plan.statement, fillSlots(plan.values, ids));
+  const found = await runRecurring(db, plan.statement, fillSlots(plan.values, ids));
   const records = found.map(plan.shape);
   await addNames(db, openSource(ctx, object), records);
   return new Map(records.map((record) => [record.id, record]));

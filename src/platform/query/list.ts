@@ -14,19 +14,8 @@ import { onDay, timesOf, type TimeQuery } from './effective.ts';
 import { addExpanded, addNames, fieldsToRead, planExpand, type Expansion } from './expand.ts';
 import { findsFewSql, mayGuess, planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
-import {
-  fillSlots,
-  makeShape,
-  planPage,
-  positionOf,
-  readPage,
-  runPrepared,
-  SLOT,
-  statementName,
-  valueColumns,
-  type FreshRecord,
-  type PagePlan,
-} from './page.ts';
+import { fillSlots, makeShape, planPage, positionOf, readPage, SLOT, valueColumns, type FreshRecord, type PagePlan } from './page.ts';
+import { runRecurring } from './recurring.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { readRecorded } from './recorded.ts';
 import { searchText } from './search-key.ts';
@@ -154,9 +143,7 @@ function planGet(ctx: CallContext, objectName: string, options: GetOptions): Get
   const expansions = planExpand(source, options.expand);
   const fields = fieldsToRead(source, selection.fields, selection.withName, expansions);
   const { text, values } = getSql(source, fields, SLOT);
-  // Only the shapes that callers cannot vary are prepared by name.
-  const isClosed = options.fields === undefined && options.expand === undefined;
-  return { selection, expansions, shape: makeShape(fields), statement: ready(text, isClosed ? statementName(ctx, 'get', text) : null), values };
+  return { selection, expansions, shape: makeShape(fields), statement: ready(text), values };
 }
 
 /**
@@ -170,7 +157,7 @@ export async function getRecord(db: Knex, call: CallContext, objectName: string,
   const key = JSON.stringify([objectName, options.fields, options.expand]);
   const plan = getPlans(ctx, key, (planning) => planGet(planning, objectName, options));
   if (!isUuid(id)) throw unknownRecord(objectName, id);
-  const [row] = await runPrepared(db, plan.statement, fillSlots(plan.values, id));
+  const [row] = await runRecurring(db, plan.statement, fillSlots(plan.values, id));
   if (row === undefined) throw unknownRecord(objectName, id);
   const [record] = await finish(db, ctx, objectName, plan.selection, plan.expansions, [plan.shape(row)]);
   if (record === undefined) throw unknownRecord(objectName, id);

@@ -1,11 +1,9 @@
-import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
-import type { CallContext } from '../access/types.ts';
-import { sqlState, isTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel } from '../model/types.ts';
-import { ident, joinSql, keyword, ready, rowArrays, sql, type ReadyStatement, type Sql } from '../sql.ts';
+import { ident, joinSql, keyword, ready, sql, type ReadyStatement, type Sql } from '../sql.ts';
+import { runRecurring } from './recurring.ts';
 import { planSegments, type Position, type SortKey } from './sort.ts';
 import { fieldSql, whereSql, type Source } from './source.ts';
 import { castOf } from './values.ts';
@@ -128,7 +126,7 @@ export async function readPage(db: Knex, plan: PagePlan, limit: number): Promise
   const found: PageRow[] = [];
   for (const { statement, values } of plan.segments) {
     if (found.length >= limit) break;
-    for (const row of await rowArrays(db, statement, fillSlots(values, limit - found.length))) {
+    for (const row of await runRecurring(db, statement, fillSlots(values, limit - found.length))) {
       found.push({ record: plan.shape(row), row });
     }
   }
@@ -173,25 +171,4 @@ export function positionOf(plan: PagePlan, row: readonly unknown[]): Position {
     const value = row[at];
     return value === null || value === undefined ? null : String(value);
   });
-}
-
-/** The name of a prepared statement: it stands for exactly this text under this Model. */
-export function statementName(ctx: CallContext, verb: string, text: string): string {
-  return `${verb}_${ctx.model.version}_${createHash('sha1').update(text).digest('base64url')}`;
-}
-
-const STALE_PLAN: readonly string[] = ['0A000', '26000'];
-
-/**
- * Runs a statement of a closed shape as a named prepared one. A plan that a schema change made stale is prepared
- * once more; inside a transaction, which the failure has ended, the caller tries again as a whole.
- */
-export async function runPrepared(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
-  try {
-    return await rowArrays(db, statement, values);
-  } catch (error) {
-    const state = sqlState(error);
-    if (statement.prepared === null || isTransaction(db) || state === undefined || !STALE_PLAN.includes(state)) throw error;
-    return rowArrays(db, { ...statement, prepared: null }, values);
-  }
 }

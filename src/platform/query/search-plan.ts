@@ -5,14 +5,12 @@ import type { FieldModel, ObjectModel } from '../model/types.ts';
 import { EMPTY, ident, joinSql, keyword, ready, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { escapeLike, matchSql, searchPatterns, searchWords, similarSql } from './filter.ts';
 import { readableNameFields, withKeys } from './names.ts';
-import { makeShape, statementName, valueColumns, valuesAsJson, type FreshRecord } from './page.ts';
+import { makeShape, valueColumns, valuesAsJson, type FreshRecord } from './page.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { OPEN_CLASS, searchText } from './search-key.ts';
 import { fieldSql, openSource, whereSql, type Source } from './source.ts';
 import { castOf } from './values.ts';
 
-/** Searches of up to so many words of three letters and more are prepared; callers could vary others without end. */
-const MOST_PREPARED_WORDS = 3;
 /**
  * So many matching entries are looked at one by one whether their records may be seen; beyond, the rows that the caller sees are
  * looked for first (which costs as much as the rules of some hundreds of records, whatever is searched for).
@@ -32,8 +30,6 @@ export interface Search {
   readonly names: readonly string[];
   readonly kind: string;
   readonly match: Match;
-  /** Whether callers can make few such texts, so that each may be prepared by name. */
-  readonly isClosed: boolean;
   readonly given: ReadonlyMap<unknown, unknown>;
 }
 
@@ -59,10 +55,9 @@ export interface SearchPlan {
 
 /**
  * A search for what holds the words, and one for what is spelt alike.
- * @param isClosed whether the objects are one or all that there are: whoever asks for some of many makes a text of their own
  * @throws AppError invalid_query when the text is too long
  */
-export function searchesFor(text: string, names: readonly string[], limit: number, isClosed: boolean): { readonly exact: Search; readonly alike: Search } {
+export function searchesFor(text: string, names: readonly string[], limit: number): { readonly exact: Search; readonly alike: Search } {
   const folded = searchText(text);
   const words = searchWords(text);
   const patterns = searchPatterns(words);
@@ -75,10 +70,9 @@ export function searchesFor(text: string, names: readonly string[], limit: numbe
     ...patterns.flat().map((pattern, at): readonly [unknown, unknown] => [PATTERNS[at], pattern]),
   ]);
   const lengths = patterns.map((ofWord) => ofWord.length);
-  const isUsual = lengths.length <= MOST_PREPARED_WORDS && lengths.every((length) => length === 1);
   return {
-    exact: { names, kind: `exact ${lengths.join('')}`, match: exactMatch(lengths), isClosed: isClosed && isUsual, given },
-    alike: { names, kind: 'alike', match: ALIKE, isClosed, given },
+    exact: { names, kind: `exact ${lengths.join('')}`, match: exactMatch(lengths), given },
+    alike: { names, kind: 'alike', match: ALIKE, given },
   };
 }
 
@@ -118,15 +112,15 @@ const plans = makePlanCache<SearchPlan>();
  * @param isBounded whether it gives up where more than a few entries match
  */
 export function searchPlan(ctx: CallContext, search: Search, isBounded: boolean): SearchPlan {
-  const { names, kind, isClosed, given } = search;
-  const key = `${kind} ${String(isClosed)} ${String(isBounded)} ${names.join()}`;
+  const { names, kind, given } = search;
+  const key = `${kind} ${String(isBounded)} ${names.join()}`;
   const plan = plans(ctx, key, (planning) => planSearch(planning, search, isBounded));
   return { ...plan, values: plan.values.map((value) => (given.has(value) ? given.get(value) : value)) };
 }
 
 const FOUND = ident('m');
 
-function planSearch(ctx: CallContext, { names, match, isClosed }: Search, isBounded: boolean): SearchPlan {
+function planSearch(ctx: CallContext, { names, match }: Search, isBounded: boolean): SearchPlan {
   const entries = ident(ctx.model.schema, 'search_entry');
   const open = sql`${ident(ENTRY, 'class')} = ${OPEN_CLASS} and ${match.where}`;
   // Of several objects, the entries are looked through once for all of them.
@@ -145,7 +139,7 @@ function planSearch(ctx: CallContext, { names, match, isClosed }: Search, isBoun
   const hits = joinSql([...branches, ...over], ' union all ');
   const found = isDirect ? EMPTY : foundSql(names, entries, open, isBounded);
   const { text, values } = sql`${found}select object, cells from (${hits}) as c order by rank, object, id limit ${LIMIT}`;
-  return { statement: ready(text, isClosed ? statementName(ctx, 'search', text) : null), values, searched };
+  return { statement: ready(text), values, searched };
 }
 
 /** Whether more than a few entries match. */

@@ -7,7 +7,8 @@ import type { FieldModel } from '../model/types.ts';
 import { displayName } from './display-name.ts';
 import { invalidQuery, unknownName } from './invalid-query.ts';
 import { referenceNames } from './names.ts';
-import { runPrepared, type FreshRecord } from './page.ts';
+import type { FreshRecord } from './page.ts';
+import { runRecurring } from './recurring.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { searchText } from './search-key.ts';
 import { searchesFor, searchPlan, type Search, type Searched } from './search-plan.ts';
@@ -39,7 +40,7 @@ export async function searchRecords(db: Knex, call: CallContext, text: string, o
   if (folded === '' || names.length === 0) return [];
   let ctx = call;
   for (const name of names) ctx = await sighted(db, ctx, name);
-  const { exact, alike } = searchesFor(text, names, limit, options.objects === undefined || names.length === 1);
+  const { exact, alike } = searchesFor(text, names, limit);
   const found = await recordsOf(db, call, ctx, exact);
   const hits = found.length > 0 || [...folded].length < SHORTEST_ALIKE ? found : await recordsOf(db, call, ctx, alike);
   return describeHits(db, ctx, hits, folded.split(' '));
@@ -79,7 +80,7 @@ async function recordsOf(db: Knex, call: CallContext, ctx: CallContext, search: 
 /** Null when it is bounded and more entries match than were looked at. */
 async function send(db: Knex, ctx: CallContext, search: Search, isBounded: boolean): Promise<readonly Hit[] | null> {
   const { statement, values, searched } = searchPlan(ctx, search, isBounded);
-  const found = await runPrepared(db, statement, values);
+  const found = await runRecurring(db, statement, values);
   if (found[0]?.[0] === null) return null;
   return found.map(([name, cells]) => {
     const object = searched.get(String(name));

@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import type { Knex } from 'knex';
+import { isTransaction, sqlState } from '../db.ts';
+import { ready, rowArrays, type ReadyStatement } from '../sql.ts';
+
+/** Sent so often, a text is worth a name: it is read and looked up once a connection instead of each time, a quarter of a short list. */
+const OFTEN = 4;
+/** Names live on in every connection. */
+const MOST_NAMED = 400;
+const MOST_COUNTED = 2_000;
+/**
+ * PostgreSQL may keep one plan for all values of a named statement, which serves rare values badly where it suits common ones. A
+ * run that takes so long is followed by a minute in which the text is planned for its values each time.
+ */
+const LONG_MS = 250;
+const AVOID_MS = 60_000;
+
+interface Recurring {
+  count: number;
+  named: ReadyStatement | null;
+  avoidUntil: number;
+}
+
+/** Texts of lists by what is known of them. */
+const texts = new Map<string, Recurring>();
+let named = 0;
+
+/** Runs a statement whose text holds no values; one that recurs is prepared. */
+export async function runRecurring(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
+  const known = recall(statement);
+  const start = performance.now();
+  if (known.named === null || known.avoidUntil > start) return runPrepared(db, statement, values);
+  const answer = await runPrepared(db, known.named, values);
+  const end = performance.now();
+  if (end - start > LONG_MS) known.avoidUntil = end + AVOID_MS;
+  return answer;
+}
+
+function recall(statement: ReadyStatement): Recurring {
+  const { text } = statement;
+  let known = texts.get(text);
+  if (known === undefined) {
+    if (texts.size >= MOST_COUNTED) forgetUnnamed();
+    known = { count: 0, named: null, avoidUntil: 0 };
+    texts.set(text, known);
+  }
+  known.count += 1;
+  if (known.named === null && known.count > OFTEN && named < MOST_NAMED) {
+    known.named = ready(text, `recurring_${createHash('sha1').update(text).digest('base64url')}`);
+    named += 1;
+  }
+  return known;
+}
+
+function forgetUnnamed(): void {
+  for (const [text, known] of texts) if (known.named === null) texts.delete(text);
+}
+
+const STALE_PLAN: readonly string[] = ['0A000', '26000'];
+
+/**
+ * A plan that a schema change made stale is prepared
+ * once more; inside a transaction, which the failure has ended, the caller tries again as a whole.
+ */
+async function runPrepared(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
+  try {
+    return await rowArrays(db, statement, values);
+  } catch (error) {
+    const state = sqlState(error);
+    if (statement.prepared === null || isTransaction(db) || state === undefined || !STALE_PLAN.includes(state)) throw error;
+    return rowArrays(db, { ...statement, prepared: null }, values);
+  }
+}

@@ -20,17 +20,19 @@ interface Described {
   readonly fields: readonly { readonly dataTypeID: number }[];
 }
 
-/** A statement with a name, which the same text has everywhere, and how its columns are read once it has run. */
+/** A statement with a name, which the same text has everywhere. */
 export interface PreparedStatement {
   readonly name: string;
   /** Its text with `$1`. */
   readonly text: string;
-  parsers: readonly Parser[] | null;
 }
+
+/** How the columns of each statement are read that has run on a connection. */
+const described = new WeakMap<pg.Connection, Map<string, readonly Parser[]>>();
 
 /**
  * One run of a prepared statement, as pg's client takes it in place of a query of its own. What columns such a statement answers
- * does not change (PostgreSQL refuses to run it if it would), so it is described when it runs first and not again: for a record
+ * does not change on a connection (PostgreSQL refuses to run it if it would), so it is described when it runs there first and not again: for a record
  * of 75 fields that is 3 kB and a tenth of the time of a read.
  */
 export class PreparedRun {
@@ -38,13 +40,13 @@ export class PreparedRun {
   readonly text: string;
   private readonly rows: unknown[][] = [];
   private readonly values: (string | Buffer | null)[];
-  private readonly statement: PreparedStatement;
+  private readers: Map<string, readonly Parser[]> = new Map();
+  private parsers: readonly Parser[] | undefined;
   /** Told once, with what went wrong or null. */
   readonly callback: (error: unknown, rows: Rows) => void;
   private failure: unknown = null;
 
   constructor(statement: PreparedStatement, values: readonly unknown[], callback: (error: unknown, rows: Rows) => void) {
-    this.statement = statement;
     this.callback = callback;
     this.name = statement.name;
     this.text = statement.text;
@@ -54,13 +56,16 @@ export class PreparedRun {
   submit(connection: pg.Connection): Error | null {
     const known = connection.parsedStatements[this.name] ?? connection.submittedNamedStatements[this.name];
     if (known !== undefined && known !== this.text) return new Error(`Two statements are named ${this.name}.`);
+    this.readers = described.get(connection) ?? new Map<string, readonly Parser[]>();
+    described.set(connection, this.readers);
+    this.parsers = known === undefined ? undefined : this.readers.get(this.name);
     connection.stream.cork();
     if (known === undefined) {
       connection.parse({ name: this.name, text: this.text, types: [] }, true);
       connection.submittedNamedStatements[this.name] = this.text;
     }
     connection.bind({ statement: this.name, values: this.values }, true);
-    if (this.statement.parsers === null) connection.describe({ type: 'P' }, true);
+    if (this.parsers === undefined) connection.describe({ type: 'P' }, true);
     connection.execute(null, true);
     connection.sync();
     connection.stream.uncork();
@@ -68,12 +73,12 @@ export class PreparedRun {
   }
 
   handleRowDescription({ fields }: Described): void {
-    this.statement.parsers = fields.map((field): Parser => pg.types.getTypeParser(field.dataTypeID, 'text'));
+    this.parsers = fields.map((field): Parser => pg.types.getTypeParser(field.dataTypeID, 'text'));
   }
 
   handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
-    const { parsers } = this.statement;
-    if (parsers === null) this.failure ??= new Error(`The columns of ${this.name} are not known.`);
+    const { parsers } = this;
+    if (parsers === undefined) this.failure ??= new Error(`The columns of ${this.name} are not known.`);
     else {
       try {
         this.rows.push(fields.map((text, index) => (text === null ? null : parsers[index]?.(text))));
@@ -93,6 +98,6 @@ export class PreparedRun {
 
   /** The client tells of the end of each command; what follows was sent with it. */
   handleCommandComplete(): void {
-    this.statement.parsers ??= [];
+    this.readers.set(this.name, this.parsers ?? []);
   }
 }

@@ -83,7 +83,7 @@ export interface ReadyStatement {
 export function ready(text: string, name: string | null = null): ReadyStatement {
   let count = 0;
   const numbered = text.replace(/\\\?|\?/g, (mark) => (mark === '?' ? `$${String((count += 1))}` : '?'));
-  return { text, numbered, prepared: name === null ? null : { name, text: numbered, parsers: null } };
+  return { text, numbered, prepared: name === null ? null : { name, text: numbered } };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { rowArrays, ready, run, sql } from '../../src/platform/sql.ts';
-import { makeTestDatabase, type TestDatabase } from '../support/database.ts';
+import { makeTestDatabase, openTestPool, type TestDatabase } from '../support/database.ts';
 
 const COLUMNS = `1::int as a, 12345678901234::bigint as b, 1.50::numeric as c, true as d, 'x'::text as e, null::text as f, '2027-01-02'::date as g,
   '2027-01-02T03:04:05Z'::timestamptz as h, array['a', null]::text[] as i, '{"k": [1]}'::jsonb as j, '00000000-0000-7000-8000-000000000001'::uuid as k`;
@@ -60,6 +60,15 @@ describe('prepared statements', () => {
       await run(one.db, sql`alter table kept add column more text`);
       expect(await rowArrays(one.db, whole, []).then(String, String)).to.contain('cached plan must not change result type');
       expect(await rowArrays(one.db, ready('select 2 as n', 'prepared_test_after'), [])).to.deep.equal([[2]]);
+      await run(one.db, sql`drop table kept`);
+      await run(one.db, sql`create table kept (flag boolean)`);
+      await run(one.db, sql`insert into kept values (true)`);
+      const fresh = openTestPool(one.url);
+      try {
+        expect(await rowArrays(fresh, whole, []), 'a connection of its own reads what it is told').to.deep.equal([[true]]);
+      } finally {
+        await fresh.destroy();
+      }
     } finally {
       await one.drop();
     }

@@ -87,11 +87,11 @@ export function searchKeysOf(searched: readonly FieldModel[], image: Image): str
 /** Above this many records the worker makes the search entries: their index takes as long as the records themselves. */
 export const SEARCH_AT_ONCE = 500;
 
-/** Records of a large batch whose search entries are to be made anew. */
-function searchedLater(batch: Batch, entries: readonly Entry[]): readonly string[] {
+/** Entries whose searched words may have changed: of updates those that changed a searched field. */
+function searchTouched(batch: Batch, entries: readonly Entry[]): readonly Entry[] {
   const searched = new Set(batch.plan.searched.map(({ name }) => name));
-  const isTouched = (entry: Entry): boolean => entry.item.kind !== 'update' || entry.changed.some((name) => searched.has(name));
-  return searched.size === 0 ? [] : entries.filter(isTouched).map(({ id }) => id);
+  if (searched.size === 0) return [];
+  return entries.filter((entry) => entry.item.kind !== 'update' || entry.changed.some((name) => searched.has(name)));
 }
 
 /** History, audit, events and search entries for entries that were written. */
@@ -99,9 +99,10 @@ export function sideRowsOf(batch: Batch, entries: readonly Entry[]): SideRows {
   const listed: SearchSideRow[] = [];
   const unlisted: string[] = [];
   const { searched } = batch.plan;
-  const later = entries.length > SEARCH_AT_ONCE ? searchedLater(batch, entries) : [];
-  for (const entry of entries.length > SEARCH_AT_ONCE ? [] : entries) {
-    if (searched.length === 0) break;
+  const touched = searchTouched(batch, entries);
+  // Of a large batch the worker makes them.
+  const later = entries.length > SEARCH_AT_ONCE ? touched.map(({ id }) => id) : [];
+  for (const entry of later.length > 0 ? [] : touched) {
     const was = entry.before === null || entry.before['deletedAt'] !== null ? '' : searchKeysOf(searched, entry.before);
     const is = entry.after['deletedAt'] === null ? searchKeysOf(searched, entry.after) : '';
     if (is === was) continue;

@@ -139,7 +139,13 @@ function unknownFor(name: string): string {
 }
 
 function worded(said: Said, name: string): string {
-  return 'answer' in said ? canonical(said.answer) : `${said.code} ${said.text.replaceAll(name, '*')}`;
+  if ('answer' in said) return canonical(said.answer);
+  // Errors show a stretch of a long filter, which may begin or end within the name.
+  const text = said.text
+    .replaceAll(name, '*')
+    .replace(/\.\.\.([a-z]+)/g, (all, tail: string) => (name.endsWith(tail) ? '...*' : all))
+    .replace(/([a-z]+)\.\.\./g, (all, head: string) => (name.startsWith(head) ? '*...' : all));
+  return `${said.code} ${text}`;
 }
 
 /** Where nothing holds the words, search offers what is spelt alike: which that is, the evaluator leaves open, but nobody may see more by it. */

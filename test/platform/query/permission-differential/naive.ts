@@ -75,13 +75,15 @@ export class PlainSight implements Sight {
     if (formula === null) return storedValue(row, field);
     // The record's own inputs as they are (the grant gives them), what is behind them as this person sees it.
     const { user } = this;
+    // Another object than the row: a reference of a record to itself leads behind it, to what this person sees.
+    const own: PlainRow = { ...row };
     const inputs: Sight = {
       user,
-      value: (other, name) => (other === row ? storedValue(other, name) : this.value(other, name)),
-      one: (other, name) => (other === row ? this.byId(storedValue(other, name)) : this.one(other, name)),
+      value: (other, name) => (other === own ? storedValue(other, name) : this.value(other, name)),
+      one: (other, name) => (other === own ? this.byId(storedValue(other, name)) : this.one(other, name)),
       many: (other, relation) => this.many(other, relation),
     };
-    return evaluate(formula, inputs, row);
+    return evaluate(formula, inputs, own);
   }
 
   one(row: PlainRow, field: string): PlainRow | null {

@@ -140,7 +140,8 @@ export function refusalOf(question: Question, sight: PlainSight): Refusal | null
   if (!sight.canRead(object)) return { code: 'not_found', hidden: object };
   if (question.kind === 'export' && !sight.canExport(object)) return { code: 'forbidden', hidden: null };
   const hidden = hiddenName(question, sight);
-  if (hidden !== null) return invalid(hidden === '' ? null : hidden);
+  // The owner is hidden behind a closed reference only: elsewhere in the question and its answer the name may stand rightly.
+  if (hidden !== null) return invalid(hidden === '' || hidden === 'ownerId' ? null : hidden);
   if ('search' in question && question.search !== null && !isSearchable(sight, object)) return invalid(null);
   if (question.kind !== 'read') return null;
   const isThere = sight.live(object).some((row) => row.id === question.id);

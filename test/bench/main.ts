@@ -181,6 +181,8 @@ async function runSize(options: Options): Promise<{ readonly found: readonly Row
   const database = await openBenchDatabase(options.database, options.keep);
   try {
     const found: Row[] = [];
+    // First: what is written later leaves the worker something to do.
+    if (isWanted(IDLE)) found.push(await measureIdle(database, options));
     const filling = await startServers(database, null);
     try {
       const row = await fill(database, filling, options);
@@ -208,7 +210,6 @@ async function runSize(options: Options): Promise<{ readonly found: readonly Row
       await servers.ours.stop();
       await servers.limit.stop();
     }
-    if (isWanted(IDLE)) found.push(await measureIdle(database, options));
     const named = found.filter((row) => isWanted(row.work));
     return { found: named, settings: await settingsOf(database) };
   } finally {

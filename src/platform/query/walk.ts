@@ -24,17 +24,22 @@ export function walkRecords(db: Knex, call: CallContext, query: WalkQuery): Asyn
   const fields = fieldsToRead(source, selection.fields, selection.withName, []);
   const conditions = planFilter(source, query);
   const keys = planSort(source, ['id']);
+  const read = async (after: Position | null): Promise<{ readonly records: readonly RecordData[]; readonly next: Position | null }> => {
+    const page = planPage(source, fields, conditions, keys, after);
+    const found = await readPage(db, page, ROWS);
+    const records = found.map(({ record }) => record);
+    if (selection.withName) await addNames(db, source, records);
+    const last = found.at(-1);
+    return { records, next: last === undefined || found.length < ROWS ? null : positionOf(page, last.row) };
+  };
   async function* pages(): AsyncGenerator<readonly RecordData[]> {
-    let after: Position | null = null;
-    for (;;) {
-      const page = planPage(source, fields, conditions, keys, after);
-      const found = await readPage(db, page, ROWS);
-      const records = found.map(({ record }) => record);
-      if (selection.withName) await addNames(db, source, records);
+    let reading: ReturnType<typeof read> | null = read(null);
+    while (reading !== null) {
+      const { records, next }: Awaited<ReturnType<typeof read>> = await reading;
+      // The database reads the next page while this one is used; what goes wrong there is met when the page is asked for.
+      reading = next === null ? null : read(next);
+      reading?.catch(() => undefined);
       if (records.length > 0) yield records;
-      const last = found.at(-1);
-      if (last === undefined || found.length < ROWS) return;
-      after = positionOf(page, last.row);
     }
   }
   return pages();

@@ -14,13 +14,13 @@ import { onDay, timesOf, type TimeQuery } from './effective.ts';
 import { addExpanded, addNames, fieldsToRead, planExpand, type Expansion } from './expand.ts';
 import { findsFewSql, mayGuess, planFilter } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
-import { fillSlots, makeShape, planPage, positionOf, readPage, SLOT, valueColumns, type FreshRecord, type PagePlan } from './page.ts';
+import { fillSlots, makeShape, openPosition, planPage, positionOf, readPage, SLOT, valueColumns, type FreshRecord, type PagePlan } from './page.ts';
 import { runRecurring } from './recurring.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { readRecorded } from './recorded.ts';
 import { searchText } from './search-key.ts';
 import { sighted } from './sight.sql.ts';
-import { planSort, type SortKey } from './sort.ts';
+import { planSort, type Position, type SortKey } from './sort.ts';
 import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
 import type { ListResult, ReadQuery, RecordData } from './types.ts';
 
@@ -34,6 +34,8 @@ interface ListPlan {
   readonly keys: readonly SortKey[];
   readonly hash: string;
   readonly page: PagePlan;
+  /** Plans of later pages, by which keys of the position are empty. */
+  readonly later: Map<string, PagePlan>;
 }
 
 const listPlans = makePlanCache<ListPlan>();
@@ -45,7 +47,15 @@ function planList(ctx: CallContext, query: ReadQuery, findsFew: boolean): ListPl
   const conditions = [...planFilter(source, query, findsFew), ...trashConditions(ctx, source, query)];
   const keys = planSort(source, query.sort);
   const fields = fieldsToRead(source, selection.fields, selection.withName, expansions);
-  return { selection, expansions, conditions, keys, hash: listHash(source, query, keys), page: planPage(source, fields, conditions, keys, null) };
+  return {
+    selection,
+    expansions,
+    conditions,
+    keys,
+    hash: listHash(source, query, keys),
+    page: planPage(source, fields, conditions, keys, null),
+    later: new Map(),
+  };
 }
 
 const openListed = (ctx: CallContext, query: ReadQuery): Source => openSource(ctx, query.object, { trash: query.trash === true });
@@ -66,8 +76,8 @@ export async function listRecords(db: Knex, call: CallContext, query: ReadQuery)
   const limit = planLimit(query.limit);
   const count = query.count ?? 'none';
   const work = async (handle: Knex): Promise<ListResult> => {
-    const page = after === null ? plan.page : planPage(openListed(ctx, query), plan.page.fields, conditions, keys, after, plan.page.shape);
-    const found = await readPage(handle, page, limit + 1);
+    const page = after === null ? plan.page : laterPage(ctx, query, plan, after);
+    const found = await readPage(handle, page, limit + 1, after);
     const shown = found.slice(0, limit);
     const last = shown.at(-1);
     const data = await finish(
@@ -83,6 +93,16 @@ export async function listRecords(db: Knex, call: CallContext, query: ReadQuery)
   };
   // A page and its count are of one moment.
   return count === 'none' || isTransaction(db) ? work(db) : db.transaction(work, { isolationLevel: 'repeatable read', readOnly: true });
+}
+
+/** Kept with the plan of the list: what that looked at of the call is what this looks at. */
+function laterPage(ctx: CallContext, query: ReadQuery, { conditions, keys, page, later }: ListPlan, after: Position): PagePlan {
+  const emptyKeys = after.map((value) => (value === null ? '0' : '1')).join('');
+  const known = later.get(emptyKeys);
+  if (known !== undefined) return known;
+  const made = planPage(openListed(ctx, query), page.fields, conditions, keys, openPosition(after), page.shape);
+  later.set(emptyKeys, made);
+  return made;
 }
 
 /** Whether the words searched for are rare; asked once the search is known to be allowed. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { AppError } from '../errors.ts';
 import { fieldType } from '../model/field-types.ts';
@@ -121,16 +122,32 @@ export function planPage(
   return { fields, keysAt: keyColumns(fields, keys), shape, segments };
 }
 
-/** Up to `limit` rows in order. */
-export async function readPage(db: Knex, plan: PagePlan, limit: number): Promise<readonly PageRow[]> {
+/** Stand for the keys of a position that is known only when the statement is sent; nobody can write them as a value. */
+const KEY_MARKS: readonly string[] = Array.from({ length: 8 }, (_, at) => `${randomUUID()} ${String(at)}`);
+
+/** A position whose filled keys are left open, so that one plan serves every page with empty keys in the same places. */
+export function openPosition(position: Position): Position {
+  return position.map((value, at) => (value === null ? null : (KEY_MARKS[at] ?? value)));
+}
+
+/** Up to `limit` rows in order; `after` fills in a position that the plan leaves open. */
+export async function readPage(db: Knex, plan: PagePlan, limit: number, after: Position | null = null): Promise<readonly PageRow[]> {
   const found: PageRow[] = [];
   for (const { statement, values } of plan.segments) {
     if (found.length >= limit) break;
-    for (const row of await runRecurring(db, statement, fillSlots(values, limit - found.length))) {
+    for (const row of await runRecurring(db, statement, fillKeys(fillSlots(values, limit - found.length), after))) {
       found.push({ record: plan.shape(row), row });
     }
   }
   return found;
+}
+
+function fillKeys(values: readonly unknown[], after: Position | null): readonly unknown[] {
+  if (after === null) return values;
+  return values.map((bound) => {
+    const at = typeof bound === 'string' ? KEY_MARKS.indexOf(bound) : -1;
+    return at < 0 ? bound : after[at];
+  });
 }
 
 /** The bound values, with the one that was left open. */

@@ -21,13 +21,24 @@ interface Recurring {
   avoidUntil: number;
 }
 
-/** Texts of lists by what is known of them. */
-const texts = new Map<string, Recurring>();
-let named = 0;
+/** What is known of the texts that were sent over the connections of one pool. */
+interface Register {
+  readonly texts: Map<string, Recurring>;
+  named: number;
+}
+
+/** By the parameters that `db.ts` gives a pool, which its transactions share. */
+const registers = new WeakMap<object, Register>();
+
+function registerOf(db: Knex): Register {
+  const known = registers.get(db.userParams) ?? { texts: new Map<string, Recurring>(), named: 0 };
+  registers.set(db.userParams, known);
+  return known;
+}
 
 /** Runs a statement whose text holds no values; one that recurs is prepared. */
 export async function runRecurring(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
-  const known = recall(statement);
+  const known = recall(registerOf(db), statement);
   const start = performance.now();
   if (known.named === null || known.avoidUntil > start) return runPrepared(db, statement, values);
   const answer = await runPrepared(db, known.named, values);
@@ -36,23 +47,24 @@ export async function runRecurring(db: Knex, statement: ReadyStatement, values: 
   return answer;
 }
 
-function recall(statement: ReadyStatement): Recurring {
+function recall(register: Register, statement: ReadyStatement): Recurring {
+  const { texts } = register;
   const { text } = statement;
   let known = texts.get(text);
   if (known === undefined) {
-    if (texts.size >= MOST_COUNTED) forgetUnnamed();
+    if (texts.size >= MOST_COUNTED) forgetUnnamed(texts);
     known = { count: 0, named: null, avoidUntil: 0 };
     texts.set(text, known);
   }
   known.count += 1;
-  if (known.named === null && known.count > OFTEN && named < MOST_NAMED) {
+  if (known.named === null && known.count > OFTEN && register.named < MOST_NAMED) {
     known.named = ready(text, `recurring_${createHash('sha1').update(text).digest('base64url')}`);
-    named += 1;
+    register.named += 1;
   }
   return known;
 }
 
-function forgetUnnamed(): void {
+function forgetUnnamed(texts: Map<string, Recurring>): void {
   for (const [text, known] of texts) if (known.named === null) texts.delete(text);
 }
 

@@ -33,10 +33,10 @@ describe('texts that would like to be SQL, over HTTP (quality.md, row 50)', func
   let admin: Client;
   const payloads = injectionPayloads(COUNT);
   before(async () => {
+    // Before there are connections, which take the driver's handler along; not earlier, for what other tests provoke is theirs.
+    watch = watchErrors();
     test = await startTestApp();
     admin = await test.caller('administrator');
-    // From here on: what other tests of the run provoke is theirs.
-    watch = watchErrors();
     await run(test.app.db, sql`create sequence ${ident('credenza', 'canary')}`);
   });
   after(async () => {

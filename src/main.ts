@@ -27,13 +27,14 @@ import { makeSignIn, type SignIn } from './platform/identity/sign-in.ts';
 import { userById } from './platform/identity/identity.sql.ts';
 import { inviteFirstAdministrator } from './platform/identity/users.ts';
 import { inBlocks, uuidV7, type RandomBytes } from './platform/ids.ts';
+import { isJobOpen } from './platform/import/job.sql.ts';
 import { makeImporter, type Importer } from './platform/import/import.ts';
 import { makeImportJobs, type ImportJobs } from './platform/import/jobs.ts';
 import type { JobPrincipal } from './platform/import/types.ts';
 import { makeWorker, type Worker } from './platform/jobs/worker.ts';
 import { makeLog, type Log } from './platform/log.ts';
 import { makeInboundMail, type InboundMail } from './platform/mail/inbound.ts';
-import { isSandbox } from './platform/mail/mail.sql.ts';
+import { isMailDue, isSandbox } from './platform/mail/mail.sql.ts';
 import { makeMailQueue } from './platform/mail/queue.ts';
 import { makeMailSender } from './platform/mail/sender.ts';
 import { makeUnsubscribe, type Unsubscribe } from './platform/mail/suppression.ts';
@@ -43,7 +44,7 @@ import { makeReader, type Reader } from './platform/query/reader.ts';
 import { makeDerivedValues, type DerivedValues } from './platform/record/derived.ts';
 import { makeRecordEngine } from './platform/record/engine.ts';
 import { makeMatchBacklog } from './platform/record/match-backlog.ts';
-import { indexBacklog } from './platform/record/search-backlog.sql.ts';
+import { hasSearchBacklog, indexBacklog } from './platform/record/search-backlog.sql.ts';
 import { makeTransitionStates } from './platform/record/transition-states.sql.ts';
 import type { RecordEngine } from './platform/record/types.ts';
 import { packageRoot } from './platform/root.ts';
@@ -144,15 +145,15 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const onModelChanged = (): void => store.expire();
   const limitBytes = config.importLimitMb * 1_000_000;
   const imports = makeImportJobs({ engine, clock, log, contextFor: importContext, limitBytes, onModelChanged });
-  const importWork = { name: 'imports', run: (handle: Knex) => imports.run(handle) };
-  const searchWork = { name: 'search', run: async (handle: Knex) => indexBacklog(handle, await store.current()) };
+  const importWork = { name: 'imports', run: (handle: Knex) => imports.run(handle), waiting: isJobOpen };
+  const searchWork = { name: 'search', run: async (handle: Knex) => indexBacklog(handle, await store.current()), waiting: hasSearchBacklog };
   const matching = makeMatchBacklog({ context: () => systemContext({ kind: 'command', name: 'matching' }) });
   const derived = makeDerivedValues({ context: () => systemContext({ kind: 'command', name: 'derived' }), log });
   const worker = makeWorker({
     db,
     clock,
     log,
-    handlers: [...automation.handlers, ...derived.handlers, { name: 'mail', run: sendMail }, importWork, searchWork, matching],
+    handlers: [...automation.handlers, ...derived.handlers, { name: 'mail', run: sendMail, waiting: isMailDue }, importWork, searchWork, matching],
   });
   const bounceAddress = config.mailBounces ?? bouncesAt(config.mailDomain);
   const inbound = makeInboundMail({ db, engine, reader, queue: mail, files, log, bounceAddress, onBounce, context: (cause) => systemContext(cause) });

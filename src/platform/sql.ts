@@ -65,6 +65,12 @@ export async function rows(db: Knex, statement: Sql, options: RunOptions = {}): 
   });
 }
 
+/** Asks whether a condition holds, in a statement of its own. Reads only. */
+export async function holds(db: Knex, condition: Sql): Promise<boolean> {
+  const [found] = await rows(db, sql`select ${condition} as holds`);
+  return found?.['holds'] === true;
+}
+
 /** Runs a statement and returns how many rows it touched. */
 export async function run(db: Knex, statement: Sql): Promise<number> {
   const answer = await db.raw<{ rowCount: number | null }>(statement.text, [...statement.values] as Knex.RawBinding[]);

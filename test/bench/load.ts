@@ -40,6 +40,8 @@ export async function measure(server: ServerProcess, requests: readonly HttpRequ
         connections: CONNECTIONS,
         requests: [{ setupRequest: (request) => ({ ...request, ...take() }) }],
         sampleInt: SAMPLE_MS,
+        // A request may take as long as a measurement; autocannon would give up after ten seconds.
+        timeout: LONGEST_S,
         ...(once ? { amount: requests.length } : { duration: Math.max(seconds, LONGEST_S) }),
       },
       (error: unknown, done) => {

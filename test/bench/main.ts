@@ -10,6 +10,7 @@ import { HELP, readOptions, type Options } from './options.ts';
 import { EXPORT, IDLE, measureExport, measureIdle, productSettings } from './processes.ts';
 import { printGrowth, printTable, type Row } from './report.ts';
 import { WORKS, type Side, type Work } from './works.ts';
+import { measureWorn, WORN } from './worn.ts';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -138,6 +139,8 @@ async function runWork(database: BenchDatabase, servers: Servers, work: Work, op
   });
 }
 
+const SEARCH = 'search of a rare term';
+
 const AGAINST = { limit: 'bare route', logged: 'route with history and event', first: 'its own first page' } as const;
 
 function print(found: readonly Row[], options: Options, settings: string): void {
@@ -186,7 +189,7 @@ async function runSize(options: Options): Promise<{ readonly found: readonly Row
     const filling = await startServers(database, null);
     try {
       const row = await fill(database, filling, options);
-      if (row !== null) found.push(row, ...memoryRow('memory of an import', row, row.peakMb));
+      if (row !== null) found.push(row, ...goalRow('memory of an import', row, row.peakMb, 'MB'));
     } finally {
       await filling.ours.stop();
       await filling.limit.stop();
@@ -204,8 +207,12 @@ async function runSize(options: Options): Promise<{ readonly found: readonly Row
       for (const work of WORKS.filter(({ name }) => isWanted(name))) {
         const measured = await runWork(database, servers, work, options);
         found.push(...measured);
-        if (work.name === 'list') found.push(...memoryRow('memory under the list load', measured[0], measured[0]?.rssMb));
+        if (work.name === 'list') found.push(...goalRow('memory under the list load', measured[0], measured[0]?.rssMb, 'MB'));
+        if (work.name === SEARCH) {
+          found.push(...goalRow(`${SEARCH}, p50`, measured[0], measured[0]?.p50Ms, 'ms'), ...goalRow(`${SEARCH}, p99`, measured[0], measured[0]?.p99Ms, 'ms'));
+        }
       }
+      if (options.only === null || options.only === WORN) found.push(...(await measureWorn(database, servers.ours, options)));
     } finally {
       await servers.ours.stop();
       await servers.limit.stop();
@@ -217,10 +224,10 @@ async function runSize(options: Options): Promise<{ readonly found: readonly Row
   }
 }
 
-/** The memory that another row found, judged by itself. */
-function memoryRow(work: string, row: Row | undefined, memoryMb: number | undefined): readonly Row[] {
-  if (row === undefined || memoryMb === undefined) return [];
-  return [{ work, against: 'goal', records: row.records, ours: memoryMb, limit: 0, ratio: 0, unit: 'MB', cpuMs: 0, limitCpuMs: 0 }];
+/** Something that another row found too, judged by itself. */
+function goalRow(work: string, row: Row | undefined, ours: number | undefined, unit: 'MB' | 'ms'): readonly Row[] {
+  if (row === undefined || ours === undefined) return [];
+  return [{ work, against: 'goal', records: row.records, ours, limit: 0, ratio: 0, unit, cpuMs: 0, limitCpuMs: 0 }];
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) await main(process.argv.slice(2));

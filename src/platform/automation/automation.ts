@@ -5,20 +5,21 @@ import { inTransaction } from '../db.ts';
 import { AppError, isAppError } from '../errors.ts';
 import { describeFailure } from '../failure.ts';
 import type { RandomBytes } from '../ids.ts';
-import { hasDueEvent } from '../jobs/events.ts';
+import { isEventDue } from '../jobs/events.ts';
 import type { JobHandler } from '../jobs/worker.ts';
 import type { Log } from '../log.ts';
 import type { MailQueue } from '../mail/types.ts';
 import type { Model } from '../model/types.ts';
 import type { RecordEngine } from '../record/types.ts';
 import { onModelInForce } from '../schema/processes.sql.ts';
+import { holds } from '../sql.ts';
 import { systemCall } from './call-context.ts';
 import { compileRules, type RuleSet } from './compile.ts';
 import { handleEvents } from './events.ts';
 import type { MailValues } from './mail-data.ts';
 import { runNext, type RunTools } from './run.ts';
-import { hasDueRun, nextDueAfter, readyAgain } from './runs.sql.ts';
-import { claimSchedule, hasDueSchedule, moveSchedule, removeSchedules, type RuleSchedule } from './schedules.sql.ts';
+import { isRunDue, nextDueAfter, readyAgain } from './runs.sql.ts';
+import { claimSchedule, isScheduleDue, moveSchedule, removeSchedules, type RuleSchedule } from './schedules.sql.ts';
 import { scanRule, syncSchedules } from './timed.ts';
 import type { RuleAction, RuleReader } from './types.ts';
 
@@ -67,7 +68,7 @@ export function makeAutomation(options: AutomationOptions): Automation {
   let synced = new WeakMap<object, string>();
 
   const handle = async (db: Knex): Promise<number> => {
-    if (!(await hasDueEvent(db, clock.now()))) return 0;
+    if (!(await holds(db, isEventDue(db, clock.now())))) return 0;
     const model = await currentModel();
     return handleEvents(db, systemCall(model, clock, random, 'automation'), compileRules(model), log);
   };
@@ -82,7 +83,7 @@ export function makeAutomation(options: AutomationOptions): Automation {
     }
     let runs = 0;
     // Each rule in its own transaction; a rule that another process holds is left to it.
-    for (let looked = 0; looked <= rules.timed.length && (await hasDueSchedule(db, context.now)); looked += 1) {
+    for (let looked = 0; looked <= rules.timed.length && (await holds(db, isScheduleDue(db, context.now))); looked += 1) {
       runs += await scanNext(db, context, rules);
     }
     return runs;
@@ -116,7 +117,7 @@ export function makeAutomation(options: AutomationOptions): Automation {
   };
 
   const runRuns = async (db: Knex): Promise<number> => {
-    if (!(await hasDueRun(db, clock.now()))) return 0;
+    if (!(await holds(db, isRunDue(db, clock.now())))) return 0;
     let done = 0;
     return onModelInForce(async () => {
       const model = await currentModel();
@@ -137,8 +138,8 @@ export function makeAutomation(options: AutomationOptions): Automation {
     runRuns,
     handlers: [
       { name: 'schedules', run: scan, everySeconds: 5 },
-      { name: 'events', run: handle },
-      { name: 'runs', run: runRuns },
+      { name: 'events', run: handle, waiting: isEventDue },
+      { name: 'runs', run: runRuns, waiting: isRunDue },
     ],
     nextDue: nextDueAfter,
     async replayRun(db, id) {

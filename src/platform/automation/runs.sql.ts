@@ -74,13 +74,9 @@ export async function claimRun(tx: Knex.Transaction, now: Instant): Promise<Rule
   return found === undefined ? null : readRun(found);
 }
 
-/** True when some run is due: one cheap statement for an idle worker. Reads only. */
-export async function hasDueRun(db: Knex, now: Instant): Promise<boolean> {
-  const [found] = await rows(
-    db,
-    sql`select exists (select from ${platformTable(db, 'rule_run')} where state = 'ready' and due_at <= ${now}::timestamptz) as due`,
-  );
-  return found?.['due'] === true;
+/** Holds when some run is due. */
+export function isRunDue(db: Knex, now: Instant): Sql {
+  return sql`exists (select from ${platformTable(db, 'rule_run')} where state = 'ready' and due_at <= ${now}::timestamptz)`;
 }
 
 /** Ends a run, in the transaction that holds its effects. */

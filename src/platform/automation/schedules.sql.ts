@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { Instant } from '../clock.ts';
 import { toRfc3339 } from '../db.ts';
-import { platformTable, rows, run, sql } from '../sql.ts';
+import { platformTable, rows, run, sql, type Sql } from '../sql.ts';
 
 /** Where a timed rule stands: everything up to `scannedTo` has been turned into runs. */
 export interface RuleSchedule {
@@ -20,10 +20,9 @@ export async function claimSchedule(tx: Knex.Transaction, now: Instant): Promise
   return found === undefined ? null : readSchedule(found);
 }
 
-/** True when some timed rule is due: one cheap statement for an idle worker. Reads only. */
-export async function hasDueSchedule(db: Knex, now: Instant): Promise<boolean> {
-  const [found] = await rows(db, sql`select exists (select from ${platformTable(db, 'rule_schedule')} where next_due <= ${now}::timestamptz) as due`);
-  return found?.['due'] === true;
+/** Holds when some timed rule is due. */
+export function isScheduleDue(db: Knex, now: Instant): Sql {
+  return sql`exists (select from ${platformTable(db, 'rule_schedule')} where next_due <= ${now}::timestamptz)`;
 }
 
 /** Every timed rule's place. Reads only. */

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { Instant } from '../clock.ts';
 import { toRfc3339 } from '../db.ts';
-import { keyword, platformTable, rows, run, sql } from '../sql.ts';
+import { keyword, platformTable, rows, run, sql, type Sql } from '../sql.ts';
 import {
   DEFAULT_SETTINGS,
   type FileFormat,
@@ -12,6 +12,8 @@ import {
   type JobState,
   type UndoCounts,
 } from './types.ts';
+
+const UNFINISHED = keyword("state in ('uploading', 'reading', 'checking', 'running', 'undoing')");
 
 const COLUMNS = keyword(
   `id, object, file_name, format, state, settings, header, fingerprint, size, staged, is_upload, principal, cancel_requested, error,
@@ -197,7 +199,7 @@ export async function claimJob(
   const [found] = await rows(
     db,
     sql`update ${table} set holder = ${wanted.holder}, lease_until = ${wanted.until}::timestamptz
-        where id = (select id from ${table} where state in ('uploading', 'reading', 'checking', 'running', 'undoing') and ${which}
+        where id = (select id from ${table} where ${UNFINISHED} and ${which}
                       and (state <> 'uploading' or holder is not null)
                       and (holder is null or lease_until <= ${wanted.now}::timestamptz or holder = any(${[...wanted.gone]}::text[]))
                     order by created_at, id limit 1 for update skip locked)
@@ -206,12 +208,14 @@ export async function claimJob(
   return found === undefined ? null : readJob(found);
 }
 
+/** Holds when some job has work to do, also while another process does it. */
+export function isJobOpen(db: Knex): Sql {
+  return sql`exists (select from ${platformTable(db, 'import_job')} where ${UNFINISHED})`;
+}
+
 /** Who holds unfinished jobs now. */
 export async function jobHolders(db: Knex): Promise<readonly string[]> {
-  const found = await rows(
-    db,
-    sql`select distinct holder from ${platformTable(db, 'import_job')} where state in ('uploading', 'reading', 'checking', 'running', 'undoing') and holder is not null`,
-  );
+  const found = await rows(db, sql`select distinct holder from ${platformTable(db, 'import_job')} where ${UNFINISHED} and holder is not null`);
   return found.map((row) => String(row['holder']));
 }
 

@@ -38,13 +38,9 @@ export async function claimEvents(tx: Knex.Transaction, now: Instant, limit: num
   return found.map(readEvent);
 }
 
-/** True when some event may be handled now: one cheap statement for an idle worker. Reads only. */
-export async function hasDueEvent(db: Knex, now: Instant): Promise<boolean> {
-  const [found] = await rows(
-    db,
-    sql`select exists (select from ${platformTable(db, 'event')} where lease_until is null or lease_until <= ${now}::timestamptz) as due`,
-  );
-  return found?.['due'] === true;
+/** Holds when some event may be handled now. */
+export function isEventDue(db: Knex, now: Instant): Sql {
+  return sql`exists (select from ${platformTable(db, 'event')} where lease_until is null or lease_until <= ${now}::timestamptz)`;
 }
 
 /** Takes one event by id if it is open and nobody else holds it; used to try a failed batch again one by one. */

@@ -1,8 +1,9 @@
 import type { Knex } from 'knex';
 import { schedule, type ScheduledTask } from 'node-cron';
-import type { Clock } from '../clock.ts';
+import type { Clock, Instant } from '../clock.ts';
 import { describeFailure } from '../failure.ts';
 import type { Log } from '../log.ts';
+import { joinSql, ready, rowArrays, sql, type ReadyStatement, type Sql } from '../sql.ts';
 
 /** One kind of work. `run` does one bounded batch in its own transactions and answers how many things it did; 0 = nothing is due. */
 export interface JobHandler {
@@ -10,6 +11,11 @@ export interface JobHandler {
   readonly run: (db: Knex) => Promise<number>;
   /** While idle the heartbeat asks this handler no more often than this; default every second. */
   readonly everySeconds?: number;
+  /**
+   * A condition that holds whenever `run` may have something to do, cheap to look up; its text is always the same. The heartbeat asks all
+   * such conditions in one statement and runs only what waits. Without one the handler is run to find out.
+   */
+  readonly waiting?: (db: Knex, now: Instant) => Sql;
 }
 
 export type DrainCounts = Readonly<Record<string, number>>;
@@ -34,11 +40,15 @@ export interface WorkerOptions {
 
 /** Bound on rounds of one drain, so that work that makes more work for ever is noticed instead of hanging. */
 const MAX_ROUNDS = 100_000;
+/** However little seems to wait, every handler is run so often: some also tidy up. */
+const RUN_ALL_MS = 60_000;
 
 /** The worker: node-cron is only its heartbeat, what is due stands in rows. Any number may run on one database. */
 export function makeWorker(options: WorkerOptions): Worker {
   const { db, clock, handlers, log } = options;
   const askAgainAt = new Map<string, number>();
+  const look = makeLook(handlers);
+  let ranAllAt = -Infinity;
   let beat: ScheduledTask | null = null;
   let inHand: Promise<void> | null = null;
   let again = false;
@@ -59,11 +69,16 @@ export function makeWorker(options: WorkerOptions): Worker {
 
   async function beatOnce(forced: boolean): Promise<void> {
     const started = clock.nowMs();
+    if (started - ranAllAt >= RUN_ALL_MS) {
+      forced = true;
+      ranAllAt = started;
+    }
+    const idle = forced ? NOBODY : await nothingFor();
     let busy = true;
     while (busy && beat !== null) {
       busy = false;
       for (const handler of handlers) {
-        if (!forced && started < (askAgainAt.get(handler.name) ?? 0)) continue;
+        if (!forced && (idle.has(handler.name) || started < (askAgainAt.get(handler.name) ?? 0))) continue;
         askAgainAt.set(handler.name, started + (handler.everySeconds ?? 1) * 1000 - 100);
         try {
           if ((await handler.run(db)) > 0) busy = true;
@@ -75,7 +90,17 @@ export function makeWorker(options: WorkerOptions): Worker {
     }
   }
 
-  function look(forced: boolean): void {
+  /** Names of the handlers for which nothing waits; none when that cannot be asked, for then each says itself what is wrong. */
+  async function nothingFor(): Promise<ReadonlySet<string>> {
+    try {
+      return await look(db, clock.now());
+    } catch (error) {
+      log.error(describeFailure(error), 'The worker could not ask what waits.');
+      return NOBODY;
+    }
+  }
+
+  function beatNow(forced: boolean): void {
     if (beat === null) return;
     if (inHand !== null) {
       again ||= forced;
@@ -85,7 +110,7 @@ export function makeWorker(options: WorkerOptions): Worker {
       inHand = null;
       if (again) {
         again = false;
-        look(true);
+        beatNow(true);
       }
     });
     void inHand;
@@ -94,14 +119,29 @@ export function makeWorker(options: WorkerOptions): Worker {
   return {
     drain,
     start() {
-      beat ??= schedule('* * * * * *', () => look(false), { suppressMissedWarning: true });
+      beat ??= schedule('* * * * * *', () => beatNow(false), { suppressMissedWarning: true });
     },
-    poke: () => look(true),
+    poke: () => beatNow(true),
     async stop() {
       const stopping = beat;
       beat = null;
       await stopping?.destroy();
       await inHand;
     },
+  };
+}
+
+const NOBODY: ReadonlySet<string> = new Set();
+
+/** Asks in one statement for which handlers nothing waits. */
+function makeLook(handlers: readonly JobHandler[]): (db: Knex, now: Instant) => Promise<ReadonlySet<string>> {
+  let statement: ReadyStatement | null = null;
+  return async (db, now) => {
+    const asked = handlers.flatMap(({ name, waiting }) => (waiting === undefined ? [] : [{ name, condition: waiting(db, now) }]));
+    if (asked.length === 0) return NOBODY;
+    const all = sql`select ${joinSql(asked.map(({ condition }) => condition))}`;
+    statement ??= ready(all.text, 'worker_waiting');
+    const [answer] = await rowArrays(db, statement, all.values);
+    return new Set(asked.flatMap(({ name }, index) => (answer?.[index] === false ? [name] : [])));
   };
 }

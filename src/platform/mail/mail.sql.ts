@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { toRfc3339 } from '../db.ts';
 import { AppError } from '../errors.ts';
-import { platformTable, rows, run, sql } from '../sql.ts';
+import { platformTable, rows, run, sql, type Sql } from '../sql.ts';
 import type { DeliveryState } from './types.ts';
 
 export type SuppressionReason = 'unsubscribe' | 'bounce' | 'complaint';
@@ -154,6 +154,12 @@ export async function recoverAbandoned(db: Knex, now: string): Promise<{ readonl
   );
   const unknown = moved.filter((row) => row['state'] === 'unknown').length;
   return { unknown, requeued: moved.length - unknown };
+}
+
+/** Holds when mail is due, or was being sent by a process that ended. */
+export function isMailDue(db: Knex, now: string): Sql {
+  return sql`exists (select from ${platformTable(db, 'mail_delivery')}
+    where state in ('queued', 'sending') and next_attempt_at <= ${now}::timestamptz and (lease_until is null or lease_until <= ${now}::timestamptz))`;
 }
 
 /** Takes up to `limit` due deliveries for this process until `leaseUntil`, one attempt more each. */

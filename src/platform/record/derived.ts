@@ -6,6 +6,7 @@ import { inTransaction } from '../db.ts';
 import type { Log } from '../log.ts';
 import { isHot } from '../model/read-table.sql.ts';
 import type { Model } from '../model/types.ts';
+import type { Sql } from '../sql.ts';
 import type { Image } from './batch.ts';
 import { derivedFields, type DerivedField } from './derived-fields.ts';
 import {
@@ -27,7 +28,7 @@ import { isSame, parseValue, rowOf, toInput } from './images.ts';
 import { planOf } from './object-plan.ts';
 import { evalContext, makeRelated } from './related.sql.ts';
 import { followChanges } from './rollups.ts';
-import { fieldsWithDeltas, foldDeltas, lockForRollups, recountRollups } from './rollups.sql.ts';
+import { fieldsWithDeltas, foldDeltas, hasDeltas, lockForRollups, recountRollups } from './rollups.sql.ts';
 
 /** What a check found of one derived field. */
 export interface DerivedReport {
@@ -56,7 +57,12 @@ export interface DerivedOptions {
 /** Keeps stored values that follow from others: folds what waits, fills what is new, and reconciles every night. */
 export interface DerivedValues {
   /** As the worker takes them. */
-  readonly handlers: readonly { readonly name: string; readonly run: (db: Knex) => Promise<number>; readonly everySeconds?: number }[];
+  readonly handlers: readonly {
+    readonly name: string;
+    readonly run: (db: Knex) => Promise<number>;
+    readonly everySeconds?: number;
+    readonly waiting?: (db: Knex) => Sql;
+  }[];
   /** Compares every derived value with what it is made of; writes only when told to repair. */
   readonly check: (db: Knex, context: CallContext, repair: boolean) => Promise<readonly DerivedReport[]>;
 }
@@ -89,7 +95,7 @@ export function makeDerivedValues({ context, log }: DerivedOptions): DerivedValu
   };
   return {
     handlers: [
-      { name: 'rollups', run: async (db) => foldAll(db, await context()) },
+      { name: 'rollups', run: async (db) => foldAll(db, await context()), waiting: hasDeltas },
       { name: 'derived', run, everySeconds: 5 },
     ],
     async check(db, ctx, repair) {

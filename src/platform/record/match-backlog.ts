@@ -12,6 +12,7 @@ const BLOCK = 1_000;
 
 export interface MatchBacklog {
   readonly name: string;
+  readonly everySeconds: number;
   /** Looks at one block of records that a rule has not seen; answers how many there were. */
   readonly run: (db: Knex) => Promise<number>;
 }
@@ -24,6 +25,7 @@ export function makeMatchBacklog(options: { readonly context: () => Promise<Call
   let settled = -1;
   return {
     name: 'matching',
+    everySeconds: 5,
     run: async (db) => {
       const context = await options.context();
       if (settled === context.model.version) return 0;

@@ -210,6 +210,11 @@ export async function foldDeltas(tx: Knex.Transaction, object: ObjectModel, fiel
 }
 
 /** Ids of fields that have deltas waiting. */
+/** Holds when deltas wait. */
+export function hasDeltas(db: Knex): Sql {
+  return sql`exists (select from ${platformTable(db, ROLLUP_DELTAS)})`;
+}
+
 export async function fieldsWithDeltas(db: Knex): Promise<readonly string[]> {
   const found = await rows(db, sql`select distinct field_id from ${platformTable(db, ROLLUP_DELTAS)}`);
   return found.map((row) => String(row['field_id']));

@@ -4,7 +4,7 @@ import { wholeTable } from '../model/read-table.sql.ts';
 import type { Model } from '../model/types.ts';
 import { OPEN_CLASS } from '../query/search-key.ts';
 import { isInForce } from '../schema/processes.sql.ts';
-import { ident, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
+import { ident, platformTable, rows, run, schemaOf, sql, type Sql } from '../sql.ts';
 import { imageOf } from './images.ts';
 import { planOf } from './object-plan.ts';
 import { columnsOf } from './related.sql.ts';
@@ -32,6 +32,11 @@ export function indexBacklog(db: Knex, model: Model): Promise<number> {
     await indexRecords(tx, model, name, ids);
     return ids.length;
   });
+}
+
+/** Holds when batches wait for their search entries. */
+export function hasSearchBacklog(db: Knex): Sql {
+  return sql`exists (select from ${platformTable(db, 'search_backlog')})`;
 }
 
 const AT_ONCE = 2_000;

@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { AppError, isAppError } from '../errors.ts';
-import { platformTable, rows, run, sql, type Sql } from '../sql.ts';
+import { platformTable, ready, rowArrays, rows, run, sql, type Sql } from '../sql.ts';
 
 /** A process that was not heard of for so long no longer counts: its writes are refused until it has the version in force. */
 const EXPIRES_SECONDS = 10;
 const WAIT_MS = 100;
 const GIVE_UP_MS = 300_000;
 
-/** What a process that asks is told: the version in force, and under which id the next one is announced. */
+/** What a process that asks is told: the version in force, and under which id the next one is announced as long as it is not in force. */
 export interface Heard {
   readonly version: number;
   readonly announced: string | null;
@@ -16,30 +16,28 @@ export interface Heard {
 
 /** Says that a process lives and runs on a version of the metadata. Writes. */
 export async function beat(db: Knex, process: string, version: number): Promise<Heard> {
-  const table = platformTable(db, 'process');
-  const [row] = await rows(
-    db,
-    sql`insert into ${table} (id, model_version, seen_at) values (${process}, ${version}, clock_timestamp())
-        on conflict (id) do update set model_version = excluded.model_version, seen_at = excluded.seen_at
-        returning ${heard(db)}`,
-  );
+  const statement = sql`insert into ${platformTable(db, 'process')} (id, model_version, seen_at) values (${process}, ${version}, clock_timestamp())
+    on conflict (id) do update set model_version = excluded.model_version, seen_at = excluded.seen_at
+    returning ${heard(db)}`;
+  const [row] = await rowArrays(db, ready(statement.text, 'process_beat'), statement.values);
   return asHeard(row);
 }
 
 /** What is in force and what is announced. Reads only. */
 export async function listen(db: Knex): Promise<Heard> {
-  const [row] = await rows(db, sql`select ${heard(db)}`);
+  const statement = sql`select ${heard(db)}`;
+  const [row] = await rowArrays(db, ready(statement.text, 'process_listen'), statement.values);
   return asHeard(row);
 }
 
 function heard(db: Knex): Sql {
-  return sql`(select coalesce(max(version), 0) from ${platformTable(db, 'metadata_version')}) as version,
-    (select id from ${platformTable(db, 'metadata_announced')} limit 1) as announced`;
+  const inForce = sql`(select coalesce(max(version), 0) from ${platformTable(db, 'metadata_version')})`;
+  return sql`${inForce} as version, (select id from ${platformTable(db, 'metadata_announced')} where version > ${inForce} limit 1) as announced`;
 }
 
-function asHeard(row: Record<string, unknown> | undefined): Heard {
-  const announced = row?.['announced'];
-  return { version: Number(row?.['version'] ?? 0), announced: typeof announced === 'string' ? announced : null };
+function asHeard(row: readonly unknown[] | undefined): Heard {
+  const [version, announced] = row ?? [];
+  return { version: Number(version ?? 0), announced: typeof announced === 'string' ? announced : null };
 }
 
 /** The process ends in good order. Writes. */

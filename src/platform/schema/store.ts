@@ -23,6 +23,8 @@ const FRESH_MS = 1000;
 const LISTEN_MS = 1_000;
 /** How often while a version is announced, so that it is taken up as soon as it is in force. */
 const LISTEN_CLOSELY_MS = 100;
+/** What was announced so long ago and is not in force may never be: whoever announced it has ended. */
+const CLOSELY_FOR_MS = 60_000;
 /** So long after its last heartbeat a process may read by the Model that it said it runs on, while the next one is compiled. */
 const HEARD_MS = 5_000;
 
@@ -76,6 +78,7 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
   let beatAt = -Infinity;
   /** What was announced last, and its Model until it is in force. */
   let prepared: { readonly id: string; readonly model: Model | null } | null = null;
+  let announcedAt = -Infinity;
   let compiling: { readonly version: number; readonly model: Promise<Model> } | null = null;
 
   const loadVersion = async (version: number, askedAt: number): Promise<Model> => {
@@ -165,7 +168,7 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
     return said;
   };
 
-  /** Answers whether a version is announced. */
+  /** Answers whether a version was announced and is about to be in force. */
   const listenOnce = async (): Promise<boolean> => {
     const askedAt = performance.now();
     const known = cached?.model.version ?? 0;
@@ -173,9 +176,13 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
     if (version !== known) {
       await loadVersion(version, askedAt);
       await sayBeat(version);
+    } else if (cached !== null && cached.askedAt > -Infinity) cached = { model: cached.model, askedAt };
+    if (announced === null) return false;
+    if (announced !== prepared?.id) {
+      announcedAt = performance.now();
+      await prepare(announced);
     }
-    if (announced !== null && announced !== prepared?.id) await prepare(announced);
-    return announced !== null;
+    return performance.now() - announcedAt < CLOSELY_FOR_MS;
   };
 
   const startBeating = (): (() => Promise<void>) => {

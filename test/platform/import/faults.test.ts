@@ -8,12 +8,13 @@ import { makeVirtualClock } from '../../../src/platform/clock.ts';
 import { seededRandom } from '../../../src/platform/ids.ts';
 import { errorHeader, errorLine } from '../../../src/platform/import/error-file.ts';
 import { makeImporter, type ImportResult, type RejectedRow } from '../../../src/platform/import/import.ts';
+import { isJobOpen } from '../../../src/platform/import/job.sql.ts';
 import { makeImportJobs, type ImportJobs } from '../../../src/platform/import/jobs.ts';
 import { makeLog } from '../../../src/platform/log.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
 import { makeModelStore } from '../../../src/platform/schema/store.ts';
-import { rows, sql } from '../../../src/platform/sql.ts';
+import { holds, rows, sql } from '../../../src/platform/sql.ts';
 import { makeShippedDatabase, type TestDatabase } from '../../support/database.ts';
 
 /** 5,000 rows with 100 faults unless the environment says otherwise, as IMPORT_TEST_ROWS=50000 (a fiftieth of them faulty). */
@@ -170,7 +171,9 @@ describe(`an import of ${String(ROWS)} rows with ${String(FAULTS)} planted fault
     const [edited, left] = [await lead(0), await lead(1)];
     await engine.writeOne(database.db, context, 'Lead', { kind: 'update', id: String(edited?.id), values: { phone: '413 555 0199' } });
     await jobs.undo(database.db, context, run.jobId);
+    expect(await holds(database.db, isJobOpen(database.db))).to.equal(true);
     while ((await jobs.run(database.db)) > 0);
+    expect(await holds(database.db, isJobOpen(database.db))).to.equal(false);
     const job = await jobs.get(database.db, context, run.jobId);
     expect([job.state, job.undone]).to.deep.equal(['undone', { removed: ROWS - FAULTS - 1, restored: 0, kept: 1 }]);
     expect(await jobs.kept(database.db, context, run.jobId)).to.deep.equal([{ recordId: edited?.id, reason: 'It was changed since it was imported.' }]);

@@ -74,6 +74,32 @@ describe('the worker', () => {
     expect(lines).to.contain('no luck').and.to.contain('"handler":"bad"');
   });
 
+  it('asks once a beat what waits, and runs only that', async () => {
+    const heard = new EventEmitter();
+    let waits = false;
+    const runs = { asked: 0, other: 0 };
+    const worker = makeWorker({
+      db: test.db,
+      clock: systemClock,
+      log: makeLog('silent'),
+      handlers: [
+        { name: 'asked', run: () => ((waits = false), (runs.asked += 1), heard.emit('asked'), Promise.resolve(0)), waiting: () => sql`${waits}::boolean` },
+        { name: 'other', run: () => ((runs.other += 1), heard.emit('other'), Promise.resolve(0)) },
+      ],
+    });
+    worker.start();
+    // The first beat runs everything.
+    for (let beat = 0; beat < 3; beat += 1) await once(heard, 'other');
+    expect(runs.asked).to.equal(1);
+    waits = true;
+    await once(heard, 'asked');
+    expect(runs.asked).to.equal(2);
+    worker.poke();
+    await once(heard, 'asked');
+    await worker.stop();
+    expect(runs.asked).to.equal(3);
+  });
+
   it('logs what the database refused without what it was sent', async () => {
     const heard = new EventEmitter();
     const sink = new PassThrough();

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { besideModule } from '../../../src/platform/child.ts';
 import { inTransaction } from '../../../src/platform/db.ts';
+import { isMailDue } from '../../../src/platform/mail/mail.sql.ts';
 import { makeMailSender, unknownDeliveries } from '../../../src/platform/mail/sender.ts';
-import { schemaOf } from '../../../src/platform/sql.ts';
+import { holds, schemaOf } from '../../../src/platform/sql.ts';
 import { makeSmtpSink, type SmtpSink } from '../../support/smtp-sink.ts';
 import { makeDesk, states, type Desk } from './fixtures/desk.ts';
 
@@ -60,6 +61,7 @@ describe('mail sender, killed', () => {
           log: desk.log,
           files: { stat: () => Promise.resolve(null), read: () => Promise.reject(new Error('no files here')) },
         });
+        expect(await holds(desk.db, isMailDue(desk.db, desk.clock.now())), 'the worker looks after what was left').to.equal(true);
         await sender.sendDue(desk.db);
         sender.close();
 

@@ -2,10 +2,10 @@ import { expect } from 'chai';
 import { randomUUID } from 'node:crypto';
 import { makeFileStore } from '../../../src/platform/files/store.ts';
 import { inTransaction } from '../../../src/platform/db.ts';
-import { claimDue, insertSuppression, markSending, type DeliverySummary } from '../../../src/platform/mail/mail.sql.ts';
+import { claimDue, insertSuppression, isMailDue, markSending, type DeliverySummary } from '../../../src/platform/mail/mail.sql.ts';
 import { makeMailSender, unknownDeliveries, type MailSender } from '../../../src/platform/mail/sender.ts';
 import type { QueueMail } from '../../../src/platform/mail/types.ts';
-import { rows, run, sql } from '../../../src/platform/sql.ts';
+import { holds, rows, run, sql } from '../../../src/platform/sql.ts';
 import { makeSmtpSink, type SinkRule, type SmtpSink } from '../../support/smtp-sink.ts';
 import { makeDesk, states, type Desk } from './fixtures/desk.ts';
 
@@ -60,6 +60,7 @@ describe('mail sender', () => {
 
   it('sends each due mail once, with its headers and to one recipient', async () => {
     const ids = await Promise.all(Array.from({ length: 120 }, (_, index) => queue(`p${index}@practice.example`)));
+    expect(await holds(desk.db, isMailDue(desk.db, desk.clock.now()))).to.equal(true);
     const counts = await sender.sendDue(desk.db);
     expect(counts).to.deep.equal({ sent: 120, captured: 0, bounced: 0, failed: 0, unknown: 0, suppressed: 0, requeued: 0 });
     expect(new Set(sink.messages.map((message) => message.parsed.messageId))).to.deep.equal(new Set(ids.map((id) => `<${id}@plan.example>`)));
@@ -70,6 +71,7 @@ describe('mail sender', () => {
       .and.to.match(/^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r?$/m)
       .and.to.match(/^List-Unsubscribe:\s+<https:\/\/plan\.example\/portal\/unsubscribe\/[\w-]{43}>\r?$/m);
     expect(message?.parsed.text).to.contain('HELLO ANN');
+    expect(await holds(desk.db, isMailDue(desk.db, desk.clock.now()))).to.equal(false);
     expect((await sender.sendDue(desk.db)).sent).to.equal(0);
     expect(sink.messages).to.have.length(120);
   });

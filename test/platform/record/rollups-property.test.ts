@@ -5,8 +5,9 @@ import { inTransaction } from '../../../src/platform/db.ts';
 import { AppError } from '../../../src/platform/errors.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
-import { fieldsWithDeltas, foldDeltas } from '../../../src/platform/record/rollups.sql.ts';
+import { fieldsWithDeltas, foldDeltas, hasDeltas } from '../../../src/platform/record/rollups.sql.ts';
 import type { WriteItem } from '../../../src/platform/record/types.ts';
+import { holds } from '../../../src/platform/sql.ts';
 import { callOf, makeGardens, type Gardens } from './fixtures/gardens.ts';
 
 const EDITS = Number(process.env['CREDENZA_ROLLUP_EDITS'] ?? 2_000);
@@ -164,6 +165,7 @@ async function carryOut(edit: Edit, { gardens: { db, model }, regions, all, plan
 async function foldAll({ db, model }: Gardens): Promise<number> {
   let count = 0;
   const waiting = await fieldsWithDeltas(db);
+  expect(await holds(db, hasDeltas(db))).to.equal(waiting.length > 0);
   for (const object of model.objects.values()) {
     for (const field of object.fields.values()) if (waiting.includes(field.id)) count += await inTransaction(db, (tx) => foldDeltas(tx, object, field));
   }

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
-import { indexBacklog } from '../../../src/platform/record/search-backlog.sql.ts';
+import { hasSearchBacklog, indexBacklog } from '../../../src/platform/record/search-backlog.sql.ts';
 import type { WriteItem } from '../../../src/platform/record/types.ts';
-import { rows, sql } from '../../../src/platform/sql.ts';
+import { holds, rows, sql } from '../../../src/platform/sql.ts';
 import { openTestPool } from '../../support/database.ts';
 import { contextOf, makeLibrary, SYSTEM, type Library } from './fixtures/library.ts';
 
@@ -29,7 +29,9 @@ describe('search entries of a large batch', () => {
     expect(await entries()).to.equal(0);
     await write([{ kind: 'create', values: { title: 'Herbarium' } }]);
     expect(await found('herbarium')).to.have.length(1);
+    expect(await holds(library.db, hasSearchBacklog(library.db))).to.equal(true);
     expect(await indexBacklog(library.db, library.model)).to.equal(COUNT);
+    expect(await holds(library.db, hasSearchBacklog(library.db))).to.equal(false);
     expect(await indexBacklog(library.db, library.model)).to.equal(0);
     expect(await entries()).to.equal(COUNT + 1);
     expect((await found('atlas volume 599'))[0]).to.match(/^Atlas volume 599/);

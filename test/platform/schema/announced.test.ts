@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { announce, isAnnounced, readAnnounced } from '../../../src/platform/schema/announced.sql.ts';
-import { beat, leave } from '../../../src/platform/schema/processes.sql.ts';
+import { beat, leave, listen } from '../../../src/platform/schema/processes.sql.ts';
 import { makeModelStore, type ModelStore } from '../../../src/platform/schema/store.ts';
 import { platformTable, rows, run, sql } from '../../../src/platform/sql.ts';
 import { openTestPool } from '../../support/database.ts';
@@ -48,6 +48,7 @@ describe('the next version of the metadata', () => {
       expect(asked.filter((text) => /content/.test(text))).to.deep.equal([]);
       const written = await rows(pool, sql`select hash from ${platformTable(pool, 'metadata_version')} where version = 2`);
       expect(model.hash).to.equal(written[0]?.['hash']);
+      expect(await listen(pool), 'nobody goes on listening closely').to.deep.equal({ version: 2, announced: null });
     } finally {
       await stop();
       await pool.destroy();

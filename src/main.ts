@@ -48,6 +48,7 @@ import { hasSearchBacklog, indexBacklog } from './platform/record/search-backlog
 import { makeTransitionStates } from './platform/record/transition-states.sql.ts';
 import type { RecordEngine } from './platform/record/types.ts';
 import { packageRoot } from './platform/root.ts';
+import { makeHistoryYears } from './platform/schema/history-years.ts';
 import { migratePlatform } from './platform/schema/migrate.ts';
 import { makeModelStore, type ModelStore } from './platform/schema/store.ts';
 import type { ApplyResult } from './platform/schema/types.ts';
@@ -153,7 +154,15 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     db,
     clock,
     log,
-    handlers: [...automation.handlers, ...derived.handlers, { name: 'mail', run: sendMail, waiting: isMailDue }, importWork, searchWork, matching],
+    handlers: [
+      ...automation.handlers,
+      ...derived.handlers,
+      { name: 'mail', run: sendMail, waiting: isMailDue },
+      importWork,
+      searchWork,
+      matching,
+      makeHistoryYears({ clock, log }),
+    ],
   });
   const bounceAddress = config.mailBounces ?? bouncesAt(config.mailDomain);
   const inbound = makeInboundMail({ db, engine, reader, queue: mail, files, log, bounceAddress, onBounce, context: (cause) => systemContext(cause) });

@@ -87,7 +87,13 @@ export function objectOf(model: Model, name: string): ObjectModel {
  * Fills the table of an object with the records numbered 1 to `count` by one statement, values by field as SQL over `n`; the
  * texts are plain ASCII, whose sort key is the text in lower case. Indexes are made afterwards. The search entries are those that the product makes.
  */
-export async function fillObject(db: Knex, object: ObjectModel, count: number, values: Readonly<Record<string, Sql>>): Promise<void> {
+export async function fillObject(
+  db: Knex,
+  object: ObjectModel,
+  count: number,
+  values: Readonly<Record<string, Sql>>,
+  life: { readonly created: Sql; readonly updated: Sql; readonly version: number } = { created: sql`now()`, updated: sql`now()`, version: 1 },
+): Promise<void> {
   const columns: Sql[] = [];
   const expressions: Sql[] = [];
   for (const [name, value] of Object.entries(values)) {
@@ -103,8 +109,8 @@ export async function fillObject(db: Knex, object: ObjectModel, count: number, v
   await withoutIndexes(db, object.table, async () => {
     await run(
       db,
-      sql`insert into ${table} (id, created_at, created_by, updated_at, updated_by, ${joinSql(columns)})
-          select ${idOf()}, now(), 'bench', now(), 'bench', ${joinSql(expressions)} from generate_series(1, ${count}) as n`,
+      sql`insert into ${table} (id, version, created_at, created_by, updated_at, updated_by, ${joinSql(columns)})
+          select ${idOf()}, ${life.version}::int, ${life.created}, 'bench', ${life.updated}, 'bench', ${joinSql(expressions)} from generate_series(1, ${count}) as n`,
     );
   });
   const searched = [...object.fields.values()].flatMap((field) => (field.searchable && values[field.name] !== undefined ? [values[field.name]] : []));

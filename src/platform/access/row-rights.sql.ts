@@ -1,8 +1,17 @@
 import type { Knex } from 'knex';
+import type { Instant } from '../clock.ts';
+import { toRfc3339 } from '../db.ts';
 import { ident, rows, sql } from '../sql.ts';
 import { rightsFor } from './rights.ts';
 import { grantColumns, objectTable } from './secure.sql.ts';
 import type { CallContext } from './types.ts';
+
+/** What a record says of its history: versions from 1 to its own, written between these instants by the clock of whoever wrote them. */
+export interface RecordDates {
+  readonly version: number;
+  readonly createdAt: Instant;
+  readonly updatedAt: Instant;
+}
 
 /** What the caller may do with one record as it stands. */
 export interface RowRights {
@@ -14,6 +23,7 @@ export interface RowRights {
   readonly transitions: ReadonlySet<string>;
   /** True when the record is in the trash. */
   readonly isTrashed: boolean;
+  readonly dates: RecordDates;
 }
 
 const ALIAS = 't';
@@ -25,7 +35,8 @@ const ALIAS = 't';
 export async function readRowRights(db: Knex, ctx: CallContext, objectName: string, ids: readonly string[]): Promise<ReadonlyMap<string, RowRights>> {
   const { object, grants } = rightsFor(ctx, objectName);
   if (ids.length === 0 || grants.length === 0) return new Map();
-  const statement = sql`select ${ident(ALIAS, 'id')} as id, ${ident(ALIAS, 'deleted_at')} is not null as trashed, ${grantColumns(ctx, grants, ALIAS)}
+  const statement = sql`select ${ident(ALIAS, 'id')} as id, ${ident(ALIAS, 'deleted_at')} is not null as trashed,
+      ${ident(ALIAS, 'version')} as version, ${ident(ALIAS, 'created_at')} as created_at, ${ident(ALIAS, 'updated_at')} as updated_at, ${grantColumns(ctx, grants, ALIAS)}
     from ${objectTable(ctx, object)} as ${ident(ALIAS)} where ${ident(ALIAS, 'id')} = any(${ids}::uuid[])`;
   const found = await rows(db, statement);
   return new Map(
@@ -44,6 +55,7 @@ export async function readRowRights(db: Knex, ctx: CallContext, objectName: stri
         writable: new Set(held.flatMap((entry) => (entry.update ? [...entry.grant.writes] : []))),
         transitions: new Set(held.flatMap(({ grant, read, update }) => ((grant.update.kind === 'none' ? read : update) ? [...grant.transitions] : []))),
         isTrashed: row['trashed'] === true,
+        dates: { version: Number(row['version']), createdAt: toRfc3339(String(row['created_at'])), updatedAt: toRfc3339(String(row['updated_at'])) },
       };
       return [String(row['id']), rights];
     }),

@@ -1,12 +1,13 @@
 import type { Knex } from 'knex';
 import { readRights, unknownRecord } from '../access/rights.ts';
-import { readRowRights, type RowRights } from '../access/row-rights.sql.ts';
+import { readRowRights, type RecordDates, type RowRights } from '../access/row-rights.sql.ts';
 import type { CallContext } from '../access/types.ts';
 import { toRfc3339 } from '../db.ts';
 import { isUuid } from '../ids.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
 import { ident, rows, sql, type Sql } from '../sql.ts';
+import { isComplete, writtenWithin } from './history-dates.ts';
 import { readNames } from './names.ts';
 
 export interface FieldChange {
@@ -45,8 +46,8 @@ export async function readHistory(db: Knex, ctx: CallContext, objectName: string
   const rights = await readRowRights(db, ctx, objectName, [id, ...merged]);
   const own = rights.get(id);
   if (own === undefined || !own.canRead || (own.isTrashed && !own.canDelete)) throw unknownRecord(objectName, id);
-  const readable = [...rights].flatMap(([record, may]) => (may.canRead ? [record] : []));
-  const found = await rows(db, historySql(ctx.model.schema, object.id, readable));
+  const readable = [...rights].filter(([, may]) => may.canRead);
+  const found = await readVersions(db, ctx.model.schema, object.id, new Map(readable.map(([record, may]) => [record, may.dates])));
   const people = await peopleOf(
     db,
     ctx,
@@ -59,10 +60,29 @@ export async function readHistory(db: Knex, ctx: CallContext, objectName: string
   });
 }
 
-/** The versions of these records, the newest first. */
-export function historySql(schema: string, objectId: string, records: readonly string[]): Sql {
+/** The versions of these records, the newest first, written when `within` says. */
+export function historySql(schema: string, objectId: string, records: readonly string[], within: Sql): Sql {
   return sql`select record_id, version, kind, at, actor, cause, reason, changes from ${ident(schema, 'record_history')}
-        where record_id = any(${[...records]}::uuid[]) and object_id = ${objectId} order by at desc, version desc, id desc limit ${MOST_ENTRIES}`;
+        where record_id = any(${[...records]}::uuid[]) and object_id = ${objectId} and ${within} order by at desc, version desc, id desc limit ${MOST_ENTRIES}`;
+}
+
+type HistoryRow = Readonly<Record<string, unknown>>;
+
+async function readVersions(db: Knex, schema: string, objectId: string, records: ReadonlyMap<string, RecordDates>): Promise<readonly HistoryRow[]> {
+  const ids = [...records.keys()];
+  const found = await rows(db, historySql(schema, objectId, ids, writtenWithin(ident('at'), [...records.values()])));
+  return isWhole(found, records) ? found : rows(db, historySql(schema, objectId, ids, sql`true`));
+}
+
+/** True when nothing is missing of what each record has, or, where there is more than is read, between what was found of it and its present version. */
+function isWhole(found: readonly HistoryRow[], records: ReadonlyMap<string, RecordDates>): boolean {
+  const versions = new Map([...records.keys()].map((id) => [id, new Set<number>()]));
+  for (const row of found) versions.get(String(row['record_id']))?.add(Number(row['version']));
+  return [...records].every(([id, dates]) => {
+    const own = versions.get(id) ?? new Set<number>();
+    const from = found.length < MOST_ENTRIES ? 1 : [...own].reduce((least, version) => Math.min(least, version), dates.version + 1);
+    return isComplete(own, dates, from);
+  });
 }
 
 /** Ids of the records that were merged into one, directly or through another, and were not parted since. */

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { rightsFor } from '../access/rights.ts';
-import { readRowRights } from '../access/row-rights.sql.ts';
+import { readRowRights, type RecordDates } from '../access/row-rights.sql.ts';
 import type { CallContext } from '../access/types.ts';
 import type { Instant, PlainDate } from '../clock.ts';
 import { toRfc3339 } from '../db.ts';
@@ -13,8 +13,9 @@ import { wholeTable } from '../model/read-table.sql.ts';
 import { fieldType } from '../model/field-types.ts';
 import { ownFieldsObstacle } from '../model/rollups.ts';
 import type { FieldModel, ObjectModel, ToManyModel } from '../model/types.ts';
-import { ident, rows, sql } from '../sql.ts';
+import { ident, rows, sql, type Sql } from '../sql.ts';
 import { displayName, nameFields } from './display-name.ts';
+import { isComplete, writtenWithin } from './history-dates.ts';
 import { makeNamedShape, valueColumns, type FreshRecord } from './page.ts';
 import { DISPLAY_NAME, openSource } from './source.ts';
 
@@ -143,7 +144,7 @@ async function rebuild(
     return may?.canRead === true && (!may.isTrashed || may.canDelete);
   });
   const present = await presentRows(db, ctx, object, seen);
-  const later = await writtenSince(db, ctx, object, seen, moment);
+  const later = await writtenSince(db, ctx, object, present, moment);
   const answers = new Map<string, FreshRecord>();
   for (const id of seen) {
     const now = present.get(id);
@@ -184,18 +185,38 @@ async function writtenSince(
   db: Knex,
   ctx: CallContext,
   object: ObjectModel,
-  ids: readonly string[],
+  present: ReadonlyMap<string, FreshRecord>,
   moment: Instant,
 ): Promise<ReadonlyMap<string, readonly Written[]>> {
-  if (ids.length === 0) return new Map();
+  if (present.size === 0) return new Map();
+  const dates = new Map([...present].map(([id, record]) => [id, datesOf(record)]));
+  const ids = [...dates.keys()];
+  const read = async (within: (at: Sql) => Sql): Promise<ReadonlyMap<string, readonly Written[]>> =>
+    writtenOf(await rows(db, sinceSql(ctx, object, ids, moment, within)));
+  const found = await read((at) => writtenWithin(at, [...dates.values()]));
+  const isWhole = [...dates].every(([id, own]) => {
+    const versions = (found.get(id) ?? []).map(({ version }) => version);
+    const first = (found.get(id) ?? []).reduce((least, entry) => (entry.isLater ? Math.min(least, entry.version) : least), Infinity);
+    return first === Infinity ? Date.parse(own.updatedAt) <= Date.parse(moment) : isComplete(new Set(versions), own, Math.max(1, first - 1));
+  });
+  return isWhole ? found : read(() => sql`true`);
+}
+
+function datesOf(record: FreshRecord): RecordDates {
+  return { version: record.version, createdAt: String(record['createdAt']), updatedAt: String(record['updatedAt']) };
+}
+
+/** The versions of records that were written after a moment, and the one before the first of them. */
+export function sinceSql(ctx: CallContext, object: ObjectModel, ids: readonly string[], moment: Instant, within: (at: Sql) => Sql): Sql {
   const history = ident(ctx.model.schema, 'record_history');
-  const found = await rows(
-    db,
-    sql`select h.record_id, h.version, h.at, h.actor, h.changes, h.version >= l.first as is_later from ${history} as h
-        join (select record_id, min(version) as first from ${history} where record_id = any(${ids}::uuid[]) and object_id = ${object.id} and at > ${moment}::timestamptz group by record_id) as l
+  return sql`select h.record_id, h.version, h.at, h.actor, h.changes, h.version >= l.first as is_later from ${history} as h
+        join (select record_id, min(version) as first from ${history} where record_id = any(${ids}::uuid[]) and object_id = ${object.id}
+            and at > ${moment}::timestamptz and ${within(ident('at'))} group by record_id) as l
           on l.record_id = h.record_id and h.version >= l.first - 1
-        where h.object_id = ${object.id} order by h.record_id, h.version desc, h.id desc`,
-  );
+        where h.object_id = ${object.id} and ${within(ident('h', 'at'))} order by h.record_id, h.version desc, h.id desc`;
+}
+
+function writtenOf(found: readonly Readonly<Record<string, unknown>>[]): ReadonlyMap<string, readonly Written[]> {
   const byRecord = new Map<string, Written[]>();
   for (const row of found) {
     const list = byRecord.get(String(row['record_id'])) ?? [];

@@ -1,7 +1,9 @@
 import type { Knex } from 'knex';
 import { wholeTable } from '../model/read-table.sql.ts';
 import type { ObjectModel } from '../model/types.ts';
-import { ident, platformTable, ready, rowArrays, rows, schemaOf, sql, type ReadyStatement } from '../sql.ts';
+import type { RecordDates } from '../access/row-rights.sql.ts';
+import { isComplete, writtenWithin } from '../query/history-dates.ts';
+import { ident, platformTable, ready, rowArrays, rows, schemaOf, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { imageOf, imageReader } from './images.ts';
 import type { Image } from './batch.ts';
 import { columnsOf, rowsOf } from './related.sql.ts';
@@ -46,12 +48,16 @@ export async function lockParents(tx: Knex.Transaction, object: ObjectModel, ids
   await rows(tx, sql`select 1 from ${ident(schemaOf(tx), object.table)} where id = any(${[...ids].sort()}::uuid[]) order by id for no key update`);
 }
 
-/** Ids of fields that others changed after `version`, from the record's history. */
-export async function fieldsChangedSince(db: Knex, id: string, version: number): Promise<ReadonlySet<string>> {
-  const found = await rows(
-    db,
-    sql`select distinct k.field_id from ${platformTable(db, 'record_history')} h cross join lateral jsonb_object_keys(h.changes) as k(field_id)
-        where h.record_id = ${id}::uuid and h.version > ${version}::int`,
-  );
-  return new Set(found.map((row) => String(row['field_id'])));
+/** Ids of fields that others changed after `version` of a record, from the history of what it is now. */
+export async function fieldsChangedSince(db: Knex, id: string, version: number, present: Image): Promise<ReadonlySet<string>> {
+  const read = (within: Sql): Promise<Record<string, unknown>[]> =>
+    rows(
+      db,
+      sql`select h.version, k.field_id from ${platformTable(db, 'record_history')} h left join lateral jsonb_object_keys(h.changes) as k(field_id) on true
+        where h.record_id = ${id}::uuid and h.version > ${version}::int and ${within}`,
+    );
+  const dates: RecordDates = { version: Number(present['version']), createdAt: String(present['createdAt']), updatedAt: String(present['updatedAt']) };
+  const bounded = await read(writtenWithin(ident('h', 'at'), [dates]));
+  const found = isComplete(new Set(bounded.map((row) => Number(row['version']))), dates, version + 1) ? bounded : await read(sql`true`);
+  return new Set(found.flatMap((row) => (row['field_id'] === null ? [] : [String(row['field_id'])])));
 }

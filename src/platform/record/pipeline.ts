@@ -10,7 +10,7 @@ import type { FieldModel } from '../model/types.ts';
 import type { RecordData } from '../query/types.ts';
 import { actorOf } from './actor.ts';
 import { authorizeAfter, authorizeBefore, ruleReads, writeRights } from './authorize.ts';
-import { alive, fail, pending, settleFindings, txOf, type Batch, type Entry } from './batch.ts';
+import { alive, fail, pending, settleFindings, txOf, type Batch, type Entry, type Image } from './batch.ts';
 import { physicalColumns, physicalRow, rowOf } from './images.ts';
 import { readIncoming } from './incoming.ts';
 import { fieldsChangedSince, lockRecords, readRecords } from './load.sql.ts';
@@ -153,20 +153,20 @@ async function checkVersions(machinery: Machinery, batch: Batch): Promise<void> 
       if (!batch.system) fail(batch, entry, new AppError('precondition_required', `Say which version of the ${batch.plan.object.label} you read.`));
       continue;
     }
-    if (item.version !== before['version']) fail(batch, entry, await staleVersion(machinery, batch, entry, item.version));
+    if (item.version !== before['version']) fail(batch, entry, await staleVersion(machinery, batch, entry, before, item.version));
   }
 }
 
-async function staleVersion(machinery: Machinery, batch: Batch, entry: Entry, version: number): Promise<AppError> {
+async function staleVersion(machinery: Machinery, batch: Batch, entry: Entry, before: Image, version: number): Promise<AppError> {
   const { plan, db, context } = batch;
-  const changed = await fieldsChangedSince(db, entry.id, version);
+  const changed = await fieldsChangedSince(db, entry.id, version, before);
   const readable = batch.rights === null ? null : (await readRowRights(db, context, plan.object.name, [entry.id])).get(entry.id)?.readable;
   const isReadable = (name: string): boolean => readable === null || readable?.has(name) === true;
   const clashing = plan.userFields
     .filter(({ field }) => changed.has(field.id) && entry.sent.has(field.name) && isReadable(field.name))
     .map(({ field }) => field.name);
   const current = await machinery.current(db, context, plan.object.name, entry.id);
-  const message = `Somebody changed this ${plan.object.label} since you read it (you have version ${version}, now it is ${String(entry.before?.['version'])}).`;
+  const message = `Somebody changed this ${plan.object.label} since you read it (you have version ${version}, now it is ${String(before['version'])}).`;
   return new AppError('conflict_version', message, { extra: { current, clashing } });
 }
 

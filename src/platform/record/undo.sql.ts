@@ -1,5 +1,7 @@
 import type { Knex } from 'knex';
-import { platformTable, rows, sql } from '../sql.ts';
+import type { RecordDates } from '../access/row-rights.sql.ts';
+import { writtenWithin } from '../query/history-dates.ts';
+import { ident, platformTable, rows, sql, type Sql } from '../sql.ts';
 
 /** What made one version of a record. */
 export interface Change {
@@ -8,13 +10,16 @@ export interface Change {
   readonly changes: Readonly<Record<string, readonly [unknown, unknown]>>;
 }
 
-/** The change that made a version, from the record's history; null when there is none. */
-export async function changeAt(db: Knex, objectId: string, recordId: string, version: number): Promise<Change | null> {
-  const [row] = await rows(
-    db,
-    sql`select kind, changes from ${platformTable(db, 'record_history')}
-        where record_id = ${recordId}::uuid and version = ${version}::int and object_id = ${objectId} order by id desc limit 1`,
-  );
+/** The change that made the present version of a record, from its history; null when there is none. */
+export async function lastChange(db: Knex, objectId: string, recordId: string, dates: RecordDates): Promise<Change | null> {
+  const read = (within: Sql): Promise<Record<string, unknown>[]> =>
+    rows(
+      db,
+      sql`select kind, changes from ${platformTable(db, 'record_history')}
+        where record_id = ${recordId}::uuid and version = ${dates.version}::int and object_id = ${objectId} and ${within} order by id desc limit 1`,
+    );
+  const found = await read(writtenWithin(ident('at'), [{ ...dates, createdAt: dates.updatedAt }]));
+  const [row] = found.length > 0 ? found : await read(sql`true`);
   return row === undefined ? null : toChange(row);
 }
 

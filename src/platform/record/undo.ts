@@ -15,7 +15,7 @@ import { planOf, type ObjectPlan } from './object-plan.ts';
 import { partRecords, type Kept } from './part.ts';
 import { restoreRecord } from './restore.ts';
 import type { RecordEngine } from './types.ts';
-import { changeAt, type Change } from './undo.sql.ts';
+import { lastChange, type Change } from './undo.sql.ts';
 
 export interface UndoDeps {
   readonly engine: RecordEngine;
@@ -54,7 +54,7 @@ export function undoChange(deps: UndoDeps, db: Knex, context: CallContext, objec
     if (merge !== null) return undoMerge(deps, tx, context, plan, merge, rights);
     if (await wasPartedAt(tx, request.id, request.version))
       throw new AppError('conflict_state', `The last change of this ${plan.object.label} undid a merge; merge the records again instead.`);
-    const change = await changeAt(tx, plan.object.id, request.id, request.version);
+    const change = await lastChange(tx, plan.object.id, request.id, rights.dates);
     if (change === null) throw new AppError('conflict_state', `The history of this ${plan.object.label} does not say what was changed last.`);
     return undoOne(deps, tx, context, plan, request, change);
   });

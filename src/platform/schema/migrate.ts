@@ -15,6 +15,7 @@ import * as referenceMoves from '../../../migrations/0013-reference-moves.ts';
 import * as mailIdentity from '../../../migrations/0014-mail-identity.ts';
 import * as savedViewVersions from '../../../migrations/0015-saved-view-versions.ts';
 import * as announcedMetadata from '../../../migrations/0016-announced-metadata.ts';
+import * as historyByYear from '../../../migrations/0017-history-by-year.ts';
 import { SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { ident, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
@@ -40,6 +41,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0014-mail-identity', up: mailIdentity.up },
   { name: '0015-saved-view-versions', up: savedViewVersions.up },
   { name: '0016-announced-metadata', up: announcedMetadata.up },
+  { name: '0017-history-by-year', up: historyByYear.up },
 ];
 
 const OLDEST_SERVER = 150_000;

@@ -13,6 +13,7 @@ import { SANDBOX_COMMANDS } from './commands/sandbox.ts';
 import { SERVE_COMMANDS } from './commands/serve.ts';
 import { TRANSFER_COMMANDS } from './commands/transfer.ts';
 import { findCommand, helpOf, helpOfAll, JSON_OPTION, readCall, UsageError, type Command, type Io } from './command.ts';
+import { boundHeap } from './heap.ts';
 import { readConfig } from './open-app.ts';
 import { printJson, printTable } from './print.ts';
 
@@ -99,6 +100,7 @@ function detailsOf(error: AppError): readonly string[] {
 
 /** The `credenza` command of this process. */
 export async function main(words: readonly string[]): Promise<void> {
+  boundHeap();
   const io: Io = {
     out: (text) => void process.stdout.write(text),
     say: (text) => void process.stderr.write(`${text}\n`),

@@ -1,10 +1,12 @@
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
+import { boundHeap } from '../../src/cli/heap.ts';
 import { readConfig } from '../../src/cli/open-app.ts';
 import { makeApp } from '../../src/main.ts';
 import { serve } from './child.ts';
 
 /** The product's web server as it runs in production: permissions, validation, history, audit and events on. */
+boundHeap();
 await serve(async () => {
   const config = readConfig(process.env);
   if (config.databaseUrl === null) throw new Error('The benchmark gives DATABASE_URL.');

@@ -14,6 +14,11 @@ const DRIVER: { readonly utils: { prepareValue(value: unknown): string | Buffer 
 /** Makes a value of what PostgreSQL sent as text. */
 type Parser = (text: string) => unknown;
 
+/** How the driver makes a value of a text of PostgreSQL's, by the number of its type; for texts that stand inside of another value. */
+export function parserOf(typeId: number): Parser {
+  return pg.types.getTypeParser(typeId, 'text');
+}
+
 export type Rows = readonly (readonly unknown[])[];
 
 interface Described {
@@ -73,7 +78,7 @@ export class PreparedRun {
   }
 
   handleRowDescription({ fields }: Described): void {
-    this.parsers = fields.map((field): Parser => pg.types.getTypeParser(field.dataTypeID, 'text'));
+    this.parsers = fields.map((field) => parserOf(field.dataTypeID));
   }
 
   handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {

@@ -203,7 +203,7 @@ async function runSize(options: Options): Promise<{ readonly found: readonly Row
     const servers = await startServers(database, options.profile);
     try {
       // First: the highest memory of the process is then the export's.
-      if (isWanted(EXPORT)) found.push(await measureExport(database, servers.ours, options.records));
+      if (isWanted(EXPORT)) found.push(await measureExport(database, servers.ours, options, say));
       for (const work of WORKS.filter(({ name }) => isWanted(name))) {
         const measured = await runWork(database, servers, work, options);
         found.push(...measured);

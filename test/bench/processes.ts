@@ -3,6 +3,7 @@ import pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { startServer, type ServerProcess } from './child.ts';
 import { SCHEMA, type BenchDatabase } from './database.ts';
+import { median } from './load.ts';
 import type { Options } from './options.ts';
 import type { Row } from './report.ts';
 
@@ -18,22 +19,34 @@ export function productSettings(database: BenchDatabase): Readonly<Record<string
   return { ...place, LOG_LEVEL: 'warn', SMTP_LISTEN_PORT: '' };
 }
 
-/** All providers as CSV over HTTP, as somebody with the right to export gets them, beside `COPY ... TO` of the same table. */
-export async function measureExport(database: BenchDatabase, ours: ServerProcess, records: number): Promise<Row> {
-  const before = await ours.usage();
+/** All providers as CSV over HTTP, as somebody with the right to export gets them, beside `COPY ... TO` of the same table, round by round. */
+export async function measureExport(database: BenchDatabase, ours: ServerProcess, { records, rounds }: Options, say: (line: string) => void): Promise<Row> {
+  const rates: { ours: number[]; limit: number[]; cpu: number[] } = { ours: [], limit: [], cpu: [] };
+  for (let round = 0; round < rounds; round += 1) {
+    const before = await ours.usage();
+    const exported = await exportOut(database, ours);
+    const after = await ours.usage();
+    const copied = await copyOut(database);
+    if (exported.rows !== copied.rows) throw new Error(`The export wrote ${String(exported.rows)} rows, the copy ${String(copied.rows)}.`);
+    rates.ours.push(exported.rows / exported.seconds);
+    rates.limit.push(copied.rows / copied.seconds);
+    rates.cpu.push((after.cpuMs - before.cpuMs) / exported.rows);
+    say(
+      `${EXPORT}, round ${String(round + 1)}: ${(exported.rows / exported.seconds).toFixed(0)} rows/s, COPY ${(copied.rows / copied.seconds).toFixed(0)} rows/s`,
+    );
+  }
+  const [perSecond, limit] = [median(rates.ours), median(rates.limit)];
+  const figures = { ours: perSecond, limit, ratio: perSecond / limit, unit: 'rows/s', cpuMs: median(rates.cpu), limitCpuMs: 0 };
+  return { work: EXPORT, against: 'COPY TO', records, ...figures, peakMb: (await ours.usage()).peakMb };
+}
+
+async function exportOut(database: BenchDatabase, ours: ServerProcess): Promise<{ readonly rows: number; readonly seconds: number }> {
   const start = performance.now();
   const response = await fetch(`${ours.url}/api/v1/exports/Provider?format=csv`, { headers: { authorization: `Bearer ${database.token}` } });
   if (!response.ok || response.body === null) throw new Error(`The export answers ${String(response.status)}: ${await response.text()}`);
   const lines = await countLines(response.body);
-  const seconds = (performance.now() - start) / 1000;
-  const after = await ours.usage();
   // The first line names the columns; no value of the benchmark holds a line break.
-  const exported = lines - 1;
-  const copied = await copyOut(database);
-  if (exported !== copied.rows) throw new Error(`The export wrote ${String(exported)} rows, the copy ${String(copied.rows)}.`);
-  const [perSecond, limit] = [exported / seconds, copied.rows / copied.seconds];
-  const figures = { ours: perSecond, limit, ratio: perSecond / limit, unit: 'rows/s', cpuMs: (after.cpuMs - before.cpuMs) / exported, limitCpuMs: 0 };
-  return { work: EXPORT, against: 'COPY TO', records, ...figures, peakMb: after.peakMb };
+  return { rows: lines - 1, seconds: (performance.now() - start) / 1000 };
 }
 
 const LINE_FEED = 10;

@@ -2,15 +2,17 @@ import type { Knex } from 'knex';
 import { readRights } from '../access/rights.ts';
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
-import { fieldType } from '../model/field-types.ts';
-import type { FieldModel, ObjectModel } from '../model/types.ts';
+import type { ObjectModel } from '../model/types.ts';
 import { aggregateRecords } from '../query/aggregate.ts';
-import type { RecordData } from '../query/types.ts';
-import { walkRecords } from '../query/walk.ts';
-import { csvCell } from './csv-text.ts';
+import { walkRecords, walkTexts } from '../query/walk.ts';
+import { csvLine } from './csv-text.ts';
 import { auditExport } from './export.sql.ts';
+import { csvRows, ndjsonRows, sheetRows, type Column } from './record-rows.ts';
+import { makeCsvWriter } from './csv-rows.ts';
+import { makeNdjsonWriter } from './ndjson-rows.ts';
+import { writeTextRows } from './text-rows.ts';
 import type { FileFormat } from './types.ts';
-import { MOST_SHEET_ROWS, writeXlsx, type SheetCell } from './write-xlsx.ts';
+import { MOST_SHEET_ROWS, writeXlsx } from './write-xlsx.ts';
 
 export interface ExportQuery {
   readonly object: string;
@@ -35,9 +37,6 @@ const MEDIA_TYPES: Readonly<Record<FileFormat, string>> = {
   ndjson: 'application/x-ndjson',
   xlsx: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
 };
-const NUMBERS: ReadonlySet<string> = new Set(['integer', 'decimal', 'money', 'percent']);
-
-type Column = { readonly name: string; readonly field: FieldModel | null };
 
 /**
  * All records that fit, as a file that streams in constant memory. Rights and the query are checked, and the export is noted in the
@@ -55,11 +54,10 @@ export async function exportRecords(db: Knex, context: CallContext, query: Expor
     ...(search === undefined ? {} : { search }),
     ...(effectiveOn === undefined ? {} : { effectiveOn }),
   };
-  const pages = walkRecords(db, context, { object: object.name, fields: names, ...asked });
+  const content = openContent(db, context, object, format, { object: object.name, fields: names, ...asked });
   if (format === 'xlsx') await checkRows(db, context, object, asked);
   await auditExport(db, context, object.name, { format, fields: names, ...asked });
-  const columns = names.map((name): Column => ({ name, field: object.fields.get(name) ?? null }));
-  return { fileName: `${object.plural}.${format}`, mediaType: MEDIA_TYPES[format], content: contentOf(format, object, columns, pages) };
+  return { fileName: `${object.plural}.${format}`, mediaType: MEDIA_TYPES[format], content };
 }
 
 async function checkRows(db: Knex, context: CallContext, object: ObjectModel, asked: Pick<ExportQuery, 'filter' | 'search' | 'effectiveOn'>): Promise<void> {
@@ -68,57 +66,25 @@ async function checkRows(db: Knex, context: CallContext, object: ObjectModel, as
   throw new AppError('bad_request', `A sheet holds at most ${String(MOST_SHEET_ROWS - 1)} ${object.plural}. Export them as CSV, or filter them.`);
 }
 
-function contentOf(format: FileFormat, object: ObjectModel, columns: readonly Column[], pages: AsyncGenerator<readonly RecordData[]>): AsyncGenerator<Buffer> {
+/** Checks the query. CSV and NDJSON are written from the texts that PostgreSQL gives wherever these say all, as records are dearer to make. */
+function openContent(db: Knex, context: CallContext, object: ObjectModel, format: FileFormat, query: Parameters<typeof walkTexts>[2]): AsyncGenerator<Buffer> {
+  const columns = query.fields.map((name): Column => ({ name, field: object.fields.get(name) ?? null }));
   switch (format) {
-    case 'csv':
-      return csv(columns, pages);
-    case 'ndjson':
-      return ndjson(columns, pages);
+    case 'csv': {
+      const texts = walkTexts(db, context, query);
+      return headed(csvLine(query.fields), texts === null ? csvRows(columns, walkRecords(db, context, query)) : writeTextRows(texts, makeCsvWriter));
+    }
+    case 'ndjson': {
+      // A field that is asked for twice stands once in an object.
+      const texts = walkTexts(db, context, { ...query, fields: [...new Set(query.fields)] });
+      return texts === null ? ndjsonRows(columns, walkRecords(db, context, query)) : writeTextRows(texts, makeNdjsonWriter);
+    }
     case 'xlsx':
-      return writeXlsx(
-        object.plural,
-        columns.map(({ name }) => name),
-        sheetRows(columns, pages),
-      );
+      return writeXlsx(object.plural, query.fields, sheetRows(columns, walkRecords(db, context, query)));
   }
 }
 
-function textOf(field: FieldModel | null, value: unknown): string {
-  if (value === null || value === undefined) return '';
-  return field === null ? String(value) : fieldType(field).csv(value);
-}
-
-const isNumber = (field: FieldModel | null): boolean => field !== null && NUMBERS.has(field.valueKind);
-
-async function* csv(columns: readonly Column[], pages: AsyncGenerator<readonly RecordData[]>): AsyncGenerator<Buffer> {
-  const cells = columns.map(({ name, field }) => ({ name, field, isPlain: isNumber(field) }));
-  yield Buffer.from(`${columns.map(({ name }) => csvCell(name)).join(',')}\r\n`);
-  for await (const page of pages) {
-    const lines = page.map((record) =>
-      cells
-        .map(({ name, field, isPlain }) => {
-          const text = textOf(field, record[name]);
-          return isPlain || text === '' ? text : csvCell(text);
-        })
-        .join(','),
-    );
-    yield Buffer.from(`${lines.join('\r\n')}\r\n`);
-  }
-}
-
-async function* ndjson(columns: readonly Column[], pages: AsyncGenerator<readonly RecordData[]>): AsyncGenerator<Buffer> {
-  for await (const page of pages)
-    yield Buffer.from(page.map((record) => `${JSON.stringify(Object.fromEntries(columns.map(({ name }) => [name, record[name] ?? null])))}\n`).join(''));
-}
-
-async function* sheetRows(columns: readonly Column[], pages: AsyncGenerator<readonly RecordData[]>): AsyncGenerator<readonly (readonly SheetCell[])[]> {
-  for await (const page of pages) yield page.map((record) => columns.map(({ name, field }) => sheetCell(field, record[name])));
-}
-
-function sheetCell(field: FieldModel | null, value: unknown): SheetCell {
-  if (value === null || value === undefined) return null;
-  if (typeof value === 'boolean') return { kind: 'flag', is: value };
-  const text = textOf(field, value);
-  if (isNumber(field)) return { kind: 'number', text };
-  return field?.valueKind === 'date' ? { kind: 'day', text } : { kind: 'text', text };
+async function* headed(head: string, content: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  yield Buffer.from(head);
+  yield* content;
 }

@@ -11,17 +11,15 @@ import { castOf } from './values.ts';
 
 /** Columns of a SELECT, aliased `v0`, `v1`, ... so that no field name can clash with another column. */
 export function valueColumns(source: Source, fields: readonly FieldModel[]): Sql {
-  return joinSql(fields.flatMap((field, index) => outColumns(source, field, index)));
+  return joinSql(fields.flatMap((field, index) => valueParts(source, field).map((part, at) => sql`${part} as ${ident(`${at === 0 ? 'v' : 'o'}${index}`)}`)));
 }
 
-function outColumns(source: Source, field: FieldModel, index: number): readonly Sql[] {
+/** What is selected of a field: its value, and of a reference to one of several objects the object's name too. */
+export function valueParts(source: Source, field: FieldModel): readonly Sql[] {
   const value = fieldSql(source, field);
-  const column = ident(`v${index}`);
   // Quotients come with twelve places; exact numbers travel as their shortest text.
-  if (field.formula !== null && fieldType(field).column?.cast === 'numeric') return [sql`trim_scale((${value})::numeric) as ${column}`];
-  if (field.objectColumn !== null && hasObjectColumn(field))
-    return [sql`${value} as ${column}`, sql`${ident(source.alias, field.objectColumn)} as ${ident(`o${index}`)}`];
-  return [sql`${value} as ${column}`];
+  if (field.formula !== null && fieldType(field).column?.cast === 'numeric') return [sql`trim_scale((${value})::numeric)`];
+  return field.objectColumn !== null && hasObjectColumn(field) ? [value, ident(source.alias, field.objectColumn)] : [value];
 }
 
 /** Casts whose values the driver gives as JSON does, as it does the version; all others come as the database's own text. */
@@ -84,7 +82,7 @@ export function countColumns(fields: readonly FieldModel[]): number {
 }
 
 /** A reference to one of several objects takes a second column with the object's name. */
-function hasObjectColumn(field: FieldModel): boolean {
+export function hasObjectColumn(field: FieldModel): boolean {
   return field.formula === null && field.objectColumn !== null;
 }
 

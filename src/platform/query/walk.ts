@@ -1,16 +1,29 @@
+import { setImmediate as sent } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
+import { AppError } from '../errors.ts';
+import type { FieldModel } from '../model/types.ts';
+import { ident, keyword, ready, sql } from '../sql.ts';
 import { onDay } from './effective.ts';
 import { addNames, fieldsToRead } from './expand.ts';
 import { planFilter } from './filter.ts';
-import { planPage, positionOf, readPage } from './page.ts';
+import { fillSlots, planPage, positionOf, readPage, SLOT } from './page.ts';
+import { runRecurring } from './recurring.ts';
+import { rowText } from './row-text.ts';
 import { planSort, type Position } from './sort.ts';
-import { openSource, selectFields } from './source.ts';
+import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
 import type { ReadQuery, RecordData } from './types.ts';
 
 export type WalkQuery = Pick<ReadQuery, 'object' | 'filter' | 'equals' | 'fields' | 'search' | 'effectiveOn'>;
 
 const ROWS = 2_000;
+/** Texts are small beside records. */
+const TEXTS = 1_000;
+
+function openWalk(call: CallContext, query: WalkQuery): { readonly source: Source; readonly selection: Selection } {
+  const source = openSource(onDay(call, query.object, query.effectiveOn), query.object);
+  return { source, selection: selectFields(source, query.fields) };
+}
 
 /**
  * Every record that fits and that the caller may read, in the order of the ids, in constant memory and without a transaction that
@@ -18,29 +31,69 @@ const ROWS = 2_000;
  * @throws AppError not_found for an object, invalid_query for any part of the query that cannot be understood
  */
 export function walkRecords(db: Knex, call: CallContext, query: WalkQuery): AsyncGenerator<readonly RecordData[]> {
-  const ctx = onDay(call, query.object, query.effectiveOn);
-  const source = openSource(ctx, query.object);
-  const selection = selectFields(source, query.fields);
+  const { source, selection } = openWalk(call, query);
   const fields = fieldsToRead(source, selection.fields, selection.withName, []);
   const conditions = planFilter(source, query);
   const keys = planSort(source, ['id']);
-  const read = async (after: Position | null): Promise<{ readonly records: readonly RecordData[]; readonly next: Position | null }> => {
+  return pagesOf(async (after: Position | null) => {
     const page = planPage(source, fields, conditions, keys, after);
     const found = await readPage(db, page, ROWS);
     const records = found.map(({ record }) => record);
     if (selection.withName) await addNames(db, source, records);
     const last = found.at(-1);
-    return { records, next: last === undefined || found.length < ROWS ? null : positionOf(page, last.row) };
+    return { found: records, next: last === undefined || found.length < ROWS ? null : positionOf(page, last.row) };
+  });
+}
+
+/** A walk that leaves each row the text that PostgreSQL wrote: for whoever needs the texts of values and not the values. */
+export interface TextWalk {
+  /** What the rows hold, in the order that was asked for; `makeRowCells` takes them apart. */
+  readonly fields: readonly FieldModel[];
+  readonly pages: AsyncGenerator<readonly string[]>;
+}
+
+/**
+ * The same records in the same order, as texts. Null when something asked for is no text of PostgreSQL's: the computed name of a record.
+ * @throws AppError as `walkRecords`
+ */
+export function walkTexts(db: Knex, call: CallContext, query: WalkQuery & { readonly fields: readonly string[] }): TextWalk | null {
+  const { source, selection } = openWalk(call, query);
+  const fields = query.fields.flatMap((name) => source.object.fields.get(name) ?? []);
+  if (selection.withName) return null;
+  const id = ident(source.alias, 'id');
+  const conditions = planFilter(source, query);
+  const plan = (where: typeof conditions) => {
+    // The limit stands in the text: with a value of its own PostgreSQL would plan each page anew.
+    const { text, values } =
+      sql`select ${rowText(source, fields)}, ${id} from ${source.from}${whereSql(source, where)} order by ${id} limit ${keyword(String(TEXTS))}`;
+    return { statement: ready(text), values };
   };
-  async function* pages(): AsyncGenerator<readonly RecordData[]> {
-    let reading: ReturnType<typeof read> | null = read(null);
-    while (reading !== null) {
-      const { records, next }: Awaited<ReturnType<typeof read>> = await reading;
-      // The database reads the next page while this one is used; what goes wrong there is met when the page is asked for.
-      reading = next === null ? null : read(next);
-      reading?.catch(() => undefined);
-      if (records.length > 0) yield records;
-    }
+  const [first, later] = [plan(conditions), plan([...conditions, sql`${id} > ${SLOT}::uuid`])];
+  const pages = pagesOf(async (after: string | null) => {
+    const { statement, values } = after === null ? first : later;
+    const rows = await runRecurring(db, statement, fillSlots(values, after));
+    const last = rows.length < TEXTS ? null : rows.at(-1)?.[1];
+    return { found: rows.map(textOf), next: typeof last === 'string' ? last : null };
+  });
+  return { fields, pages };
+}
+
+/** The boundary to what the driver gives. */
+function textOf([text]: readonly unknown[]): string {
+  if (typeof text !== 'string') throw new AppError('internal', 'A row came without its text.');
+  return text;
+}
+
+/** Pages one after the other; the database reads the next one while this one is used. */
+async function* pagesOf<T, P>(read: (after: P | null) => Promise<{ readonly found: readonly T[]; readonly next: P | null }>): AsyncGenerator<readonly T[]> {
+  let reading: ReturnType<typeof read> | null = read(null);
+  while (reading !== null) {
+    const { found, next }: Awaited<ReturnType<typeof read>> = await reading;
+    reading = next === null ? null : read(next);
+    // What goes wrong there is met when the page is asked for.
+    reading?.catch(() => undefined);
+    // The statement is on its way before this page takes the processor.
+    if (reading !== null) await sent();
+    if (found.length > 0) yield found;
   }
-  return pages();
 }

@@ -138,7 +138,7 @@ const instant = (text: string): Sql => keyword(`timestamptz '${text}'`);
 /** Makes the index of a filled table, and looks at what is in it for the planner. Writes; nobody reads the table yet. */
 export async function indexFilled(tx: Knex.Transaction, year: Year): Promise<void> {
   const table = platformTable(tx, filledName(year));
-  await run(tx, sql`create index on ${table} (record_id, version desc)`);
+  await run(tx, sql`create index ${ident(`${partitionName(year)}_record`)} on ${table} (record_id, version desc)`);
   await run(tx, sql`analyze ${table}`);
 }
 

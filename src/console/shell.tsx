@@ -70,6 +70,7 @@ export function Shell({ children }: { readonly children: ReactNode }) {
   const session = useSession();
   const objects = useObjects();
   const main = useRef<HTMLElement>(null);
+  const menu = useRef<HTMLDivElement>(null);
   const shownPath = useRef(pathname);
   useEffect(() => {
     // A new page was opened: readers of the screen and of the keyboard begin at its start.
@@ -79,6 +80,10 @@ export function Shell({ children }: { readonly children: ReactNode }) {
     window.scrollTo(0, 0);
   }, [pathname]);
   const reports = useQuery({ queryKey: ['reports'], queryFn: () => call<{ data: readonly { readonly name: string; readonly label: string }[] }>('/reports') });
+  useEffect(() => {
+    // The menu is longer than most screens: where one is stands in it.
+    menu.current?.querySelector('[data-active]')?.scrollIntoView({ block: 'nearest' });
+  }, [pathname, objects.data, reports.data]);
   return (
     <AppShell header={{ height: 56 }} navbar={{ width: 232, breakpoint: 'sm', collapsed: { mobile: !open } }} padding={0}>
       <a className="skip" href="#main">
@@ -106,7 +111,7 @@ export function Shell({ children }: { readonly children: ReactNode }) {
         </Group>
       </AppShell.Header>
       <AppShell.Navbar p="xs" component="nav" aria-label="Objects and reports" className={open ? 'menu menu-open' : 'menu'} onClick={close}>
-        <div className="menu-scroll">
+        <div className="menu-scroll" ref={menu}>
           <NavLink component={Link} to="/" label="Home" leftSection={<IconHome size={18} />} active={pathname === '/'} />
           {(reports.data?.data ?? []).map((report) => (
             <NavLink

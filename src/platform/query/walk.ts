@@ -17,8 +17,10 @@ import type { ReadQuery, RecordData } from './types.ts';
 export type WalkQuery = Pick<ReadQuery, 'object' | 'filter' | 'equals' | 'fields' | 'search' | 'effectiveOn'>;
 
 const ROWS = 2_000;
-/** Texts are small beside records. */
-const TEXTS = 1_000;
+/** Rows of a page of texts: as many as keep it small, so that long texts do not take the memory. */
+const TEXTS = [1_000, 300, 100, 30, 10, 3, 1] as const;
+const FIRST_TEXTS = 100;
+const MOST_CHARACTERS = 2_000_000;
 
 function openWalk(call: CallContext, query: WalkQuery): { readonly source: Source; readonly selection: Selection } {
   const source = openSource(onDay(call, query.object, query.effectiveOn), query.object);
@@ -62,20 +64,30 @@ export function walkTexts(db: Knex, call: CallContext, query: WalkQuery & { read
   if (selection.withName) return null;
   const id = ident(source.alias, 'id');
   const conditions = planFilter(source, query);
-  const plan = (where: typeof conditions) => {
+  const plan = (where: typeof conditions, limit: number) => {
     // The limit stands in the text: with a value of its own PostgreSQL would plan each page anew.
     const { text, values } =
-      sql`select ${rowText(source, fields)}, ${id} from ${source.from}${whereSql(source, where)} order by ${id} limit ${keyword(String(TEXTS))}`;
+      sql`select ${rowText(source, fields)}, ${id} from ${source.from}${whereSql(source, where)} order by ${id} limit ${keyword(String(limit))}`;
     return { statement: ready(text), values };
   };
-  const [first, later] = [plan(conditions), plan([...conditions, sql`${id} > ${SLOT}::uuid`])];
-  const pages = pagesOf(async (after: string | null) => {
-    const { statement, values } = after === null ? first : later;
-    const rows = await runRecurring(db, statement, fillSlots(values, after));
-    const last = rows.length < TEXTS ? null : rows.at(-1)?.[1];
-    return { found: rows.map(textOf), next: typeof last === 'string' ? last : null };
+  const first = plan(conditions, FIRST_TEXTS);
+  const later = new Map<number, typeof first>();
+  const pages = pagesOf(async (place: { readonly after: string; readonly limit: number } | null) => {
+    const limit = place?.limit ?? FIRST_TEXTS;
+    const planned = place === null ? first : (later.get(limit) ?? plan([...conditions, sql`${id} > ${SLOT}::uuid`], limit));
+    if (place !== null) later.set(limit, planned);
+    const rows = await runRecurring(db, planned.statement, fillSlots(planned.values, place?.after));
+    const found = rows.map(textOf);
+    const last = rows.length < limit ? null : rows.at(-1)?.[1];
+    return { found, next: typeof last === 'string' ? { after: last, limit: limitAfter(found) } : null };
   });
   return { fields, pages };
+}
+
+/** Rows to read at once where they are as long as these. */
+function limitAfter(texts: readonly string[]): number {
+  const characters = texts.reduce((sum, text) => sum + text.length, 0);
+  return TEXTS.find((limit) => limit * characters <= MOST_CHARACTERS * texts.length) ?? 1;
 }
 
 /** The boundary to what the driver gives. */

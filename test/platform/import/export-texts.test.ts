@@ -174,6 +174,20 @@ describe('a file written from the texts of PostgreSQL', () => {
     });
   }
 
+  it('is read in pages that stay small, however long the rows are', async () => {
+    const long = 'x'.repeat(100_000);
+    for (let index = 0; index < 150; index += 1) await insert(database.db, model, 'Plot', { id: id(7_000 + index), name: `${long}${String(index)}` });
+    const walk = walkTexts(database.db, reader(), { object: 'Plot', fields: ['id', 'name'], filter: `name.startsWith('x')` });
+    const sizes: number[] = [];
+    const seen = new Set<string>();
+    for await (const page of walk?.pages ?? []) {
+      sizes.push(page.reduce((sum, text) => sum + text.length, 0));
+      for (const text of page) seen.add(text);
+    }
+    expect(seen.size).to.equal(150);
+    expect(Math.max(...sizes.slice(1))).to.be.lessThan(2_100_000);
+  });
+
   it('is what it says here', async () => {
     const record = { integer: '42', decimal: '12.50', boolean: true, date: '2026-01-02', instant: '2026-01-02T03:04:05.6Z', ownerId: ANNA };
     const more = {

@@ -54,6 +54,9 @@ function tooWide(spec: TableSpec, ever: number): readonly SchemaStep[] {
   return [];
 }
 
+/** Room for updates within a page, and a vacuum once a twentieth of the table changed: the default waits for a fifth. */
+const UPKEEP = 'fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02';
+
 /** A new table with all that belongs to it but the foreign keys, which may point at tables made after. */
 export function newTable(spec: TableSpec, context: PlanContext): readonly SchemaStep[] {
   if (!isNew(spec, context)) return [];
@@ -62,7 +65,7 @@ export function newTable(spec: TableSpec, context: PlanContext): readonly Schema
   const columns = spec.columns.map((column) => `${ident(column.name).text} ${column.ddl}`);
   const checks = spec.checks.map((check) => `constraint ${ident(check.name).text} ${check.ddl}`);
   const statements = [
-    `create table ${ident(context.schema, spec.table).text} (${[...columns, ...checks].join(', ')}) with (fillfactor = 90)`,
+    `create table ${ident(context.schema, spec.table).text} (${[...columns, ...checks].join(', ')}) with (${UPKEEP})`,
     ...spec.indexes.map((index) => createIndex(index, false)),
   ];
   return [

@@ -16,6 +16,7 @@ import * as mailIdentity from '../../../migrations/0014-mail-identity.ts';
 import * as savedViewVersions from '../../../migrations/0015-saved-view-versions.ts';
 import * as announcedMetadata from '../../../migrations/0016-announced-metadata.ts';
 import * as historyByYear from '../../../migrations/0017-history-by-year.ts';
+import * as upkeep from '../../../migrations/0018-upkeep.ts';
 import { SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { ident, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
@@ -42,6 +43,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0015-saved-view-versions', up: savedViewVersions.up },
   { name: '0016-announced-metadata', up: announcedMetadata.up },
   { name: '0017-history-by-year', up: historyByYear.up },
+  { name: '0018-upkeep', up: upkeep.up },
 ];
 
 const OLDEST_SERVER = 150_000;

@@ -17,10 +17,16 @@ function holds(model: Model, rule: RowRule, row: Row, context: EvalContext): boo
   return known(row, context) === true;
 }
 
+const readsByRights = new WeakMap<Rights, readonly ReadPath[]>();
+
 /** Read paths of every row rule the caller has on the object: to be preloaded before `authorizeBefore`. */
 export function ruleReads(rights: Rights): readonly ReadPath[] {
+  const known = readsByRights.get(rights);
+  if (known !== undefined) return known;
   const rules = rights.grants.flatMap((grant) => [grant.read, grant.update, grant.delete]);
-  return rules.flatMap((rule) => (rule.kind === 'where' ? rule.expression.reads : []));
+  const made = rules.flatMap((rule) => (rule.kind === 'where' ? rule.expression.reads : []));
+  readsByRights.set(rights, made);
+  return made;
 }
 
 /**

@@ -8,7 +8,8 @@ import { find, hasFinding, pending, type Batch } from './batch.ts';
  */
 export async function checkFiles(batch: Batch): Promise<void> {
   if (batch.system) return;
-  const fields = batch.plan.userFields.map(({ field }) => field).filter((field) => field.kind === 'file');
+  const fields = batch.plan.files;
+  if (fields.length === 0) return;
   const wanted = pending(batch).flatMap((entry) =>
     fields.flatMap((field) => {
       const id = entry.after[field.name];

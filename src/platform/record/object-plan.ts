@@ -41,6 +41,8 @@ export interface ObjectPlan {
   readonly transitions: ReadonlyMap<string, TransitionPlan>;
   readonly references: readonly FieldModel[];
   readonly sequences: readonly FieldModel[];
+  /** Fields of the caller's that hold files. */
+  readonly files: readonly FieldModel[];
   readonly searched: readonly FieldModel[];
   readonly inbound: readonly Inbound[];
   /** Reference fields whose target is locked before this record is written, for some guard looks at its children. */
@@ -75,12 +77,14 @@ function makePlan(model: Model, object: ObjectModel): ObjectPlan {
   const defaults = fields.flatMap((field) =>
     field.defaultValue === null ? [] : [{ field, expression: field.defaultValue, evaluate: compile(field.defaultValue) }],
   );
+  const userFields = stored.filter(({ field }) => field.rollup === null && (!field.system || field.name === 'ownerId'));
   const checks = object.checks.map((check) => ({ check, evaluate: compile(check.expression), ownFields: ownFields(check.expression) }));
   return {
     model,
     object,
     stored,
-    userFields: stored.filter(({ field }) => field.rollup === null && (!field.system || field.name === 'ownerId')),
+    userFields,
+    files: userFields.map(({ field }) => field).filter((field) => field.kind === 'file'),
     formulas: storedFormulas(fields).map((field) => ({ field, evaluate: compile(field.formula) })),
     defaults: defaults.map(({ field, evaluate }) => ({ field, evaluate })),
     defaultReads: defaults.flatMap(({ expression }) => expression.reads),

@@ -40,6 +40,23 @@ function objectNamed(model: Model, name: string): ObjectModel {
   return object;
 }
 
+interface Tree {
+  readonly model: Model;
+  readonly root: ObjectModel;
+  readonly node: Node;
+}
+
+/** By the list of reads itself: plans and rights keep theirs as long as their Model. */
+const trees = new WeakMap<readonly ReadPath[], Tree>();
+
+function treeOf(model: Model, root: ObjectModel, reads: readonly ReadPath[]): Node {
+  const known = trees.get(reads);
+  if (known?.model === model && known.root === root) return known.node;
+  const node = readTree(model, root, reads);
+  trees.set(reads, { model, root, node });
+  return node;
+}
+
 function readTree(model: Model, root: ObjectModel, reads: readonly ReadPath[]): Node {
   const tree = makeNode(root);
   for (const read of expandReads(model, reads)) {
@@ -77,7 +94,7 @@ export async function preload(
   lockParents = false,
 ): Promise<void> {
   if (roots.length === 0 || reads.length === 0) return;
-  await descend(tx, readTree(model, object, reads), roots, store, lockParents);
+  await descend(tx, treeOf(model, object, reads), roots, store, lockParents);
 }
 
 async function descend(tx: Knex, node: Node, from: readonly Row[], store: Related, lockParents: boolean): Promise<void> {

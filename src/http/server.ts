@@ -22,6 +22,7 @@ import { importRoutes } from './api/imports.ts';
 import { modelRoutes } from './api/model.ts';
 import { recordRoutes } from './api/records.ts';
 import { reportRoutes } from './api/reports.ts';
+import { searchRoutes } from './api/search.ts';
 import { sessionRoutes } from './api/sessions.ts';
 import { userRoutes } from './api/users.ts';
 import { jsonBody } from './body.ts';
@@ -78,12 +79,13 @@ export function makeHttp(deps: HttpDeps): Express {
   app.set('query parser', 'simple');
   app.set('etag', false);
   app.set('trust proxy', deps.trustProxy);
-  app.use(makeRequestId(deps.newId), health.measure, securityHeaders(secureCookies), health.routes);
+  app.use(makeRequestId(deps.newId), health.measure, securityHeaders(secureCookies));
 
   const api = Router({ caseSensitive: true });
   api.use(makeCaller(deps.db, deps.signIn));
   // What is asked for most stands first.
   api.use('/records', jsonBody, recordRoutes(deps), bulkRoutes(deps));
+  api.use(searchRoutes(deps));
   api.use(fileRoutes(deps));
   api.use(importRoutes(deps));
   api.use(exportRoutes(deps));
@@ -94,6 +96,7 @@ export function makeHttp(deps: HttpDeps): Express {
   api.use(reportRoutes(deps));
   for (const more of deps.moreApi ?? []) api.use(more);
   app.use('/api/v1', api);
+  app.use(health.routes);
   app.use('/api', () => {
     throw new AppError('not_found', 'There is nothing at this address. GET /api/v1/openapi.json lists what there is.');
   });

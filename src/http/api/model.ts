@@ -1,13 +1,12 @@
 import { Router } from 'express';
 import type { Reader } from '../../platform/query/reader.ts';
 import { listTrash } from '../../platform/query/trash-list.ts';
-import { invalidQuery } from '../../platform/query/invalid-query.ts';
 import { handle, param, type CallDeps } from '../call.ts';
 import { clientOf } from '../openapi/client.ts';
 import { openApiOf } from '../openapi/document.ts';
 import { describeObject, listObjects } from './describe.ts';
 import { duplicateRoutes } from './duplicates.ts';
-import { listOf, onlyParameters, present, wholeNumber } from './read-query.ts';
+import { listOf, onlyParameters, wholeNumber } from './read-query.ts';
 import { viewRoutes } from './views.ts';
 
 export interface ModelRouteDeps extends CallDeps {
@@ -16,7 +15,7 @@ export interface ModelRouteDeps extends CallDeps {
   readonly sendsMail: boolean;
 }
 
-/** What the caller may see of the Model, the OpenAPI document made from it, and search across it. */
+/** What the caller may see of the Model, the OpenAPI document made from it, and what stands across objects. */
 export function modelRoutes(deps: ModelRouteDeps): Router {
   const router = Router({ caseSensitive: true });
   router.get(
@@ -36,18 +35,6 @@ export function modelRoutes(deps: ModelRouteDeps): Router {
     handle(deps, ({ context }) => {
       const text = clientOf(openApiOf(context, { publicUrl: deps.publicUrl(), sendsMail: deps.sendsMail }));
       return Promise.resolve({ text: { type: 'text/typescript', text } });
-    }),
-  );
-  router.get(
-    '/search',
-    handle(deps, async ({ request, db, context }) => {
-      const found = onlyParameters(request, ['q', 'objects', 'limit']);
-      const limit = found.get('limit');
-      if (limit !== undefined && !/^\d{1,4}$/.test(limit)) throw invalidQuery('limit', '"limit" is a whole number.');
-      const text = found.get('q');
-      if (text === undefined) throw invalidQuery('q', 'Say what to look for, as in ?q=smith.');
-      const options = present({ objects: listOf(found.get('objects')), limit: limit === undefined ? undefined : Number(limit) });
-      return { body: { data: await deps.reader.search(db, context, text, options) } };
     }),
   );
   router.get(

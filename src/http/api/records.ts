@@ -21,16 +21,34 @@ export function recordRoutes(deps: RecordRouteDeps): Router {
   const { reader, engine } = deps;
   const target = ({ request }: Call): readonly [string, string] => [param(request, 'object'), param(request, 'id')];
 
-  router.get(
-    '/:object',
-    on(async ({ request, db, context }) => ({ body: await reader.list(db, context, listQuery(request, param(request, 'object'))) })),
-  );
-  router.post(
-    '/:object',
-    on(async (call) =>
-      created(call, await engine.writeOne(call.db, call.context, param(call.request, 'object'), { kind: 'create', values: valuesOf(call.request.body) })),
-    ),
-  );
+  // Each path once, and what is asked for most first: every route before the one that is meant takes its time.
+  router
+    .route('/:object')
+    .get(on(async ({ request, db, context }) => ({ body: await reader.list(db, context, listQuery(request, param(request, 'object'))) })))
+    .post(
+      on(async (call) =>
+        created(call, await engine.writeOne(call.db, call.context, param(call.request, 'object'), { kind: 'create', values: valuesOf(call.request.body) })),
+      ),
+    );
+  router
+    .route('/:object/:id')
+    .get(
+      on(async (call) => {
+        const options = getOptions(call.request);
+        const record = await reader.get(call.db, call.context, ...target(call), options);
+        // What a record was is nothing that If-Match could be sent with.
+        const isPast = options.recordedAt !== undefined || options.asOf !== undefined;
+        return { body: { data: record }, ...(isPast ? {} : { version: record.version }) };
+      }),
+    )
+    .patch(on((call) => change(engine, call, { kind: 'update', version: ifMatch(call.request), values: valuesOf(call.request.body) })))
+    .delete(
+      on(async (call) => {
+        const [object, record] = target(call);
+        await engine.writeOne(call.db, call.context, object, { kind: 'delete', id: record, version: ifMatch(call.request) });
+        return { status: 204 };
+      }),
+    );
   router.post(
     '/:object/query',
     on(async ({ request, db, context }) => ({ body: await reader.list(db, context, { object: param(request, 'object'), ...readBody(request, QUERY_BODY) }) })),
@@ -40,29 +58,6 @@ export function recordRoutes(deps: RecordRouteDeps): Router {
     on(async ({ request, db, context }) => ({
       body: await reader.aggregate(db, context, { object: param(request, 'object'), ...readBody(request, AGGREGATE_BODY) }),
     })),
-  );
-
-  router.get(
-    '/:object/:id',
-    on(async (call) => {
-      const options = getOptions(call.request);
-      const record = await reader.get(call.db, call.context, ...target(call), options);
-      // What a record was is nothing that If-Match could be sent with.
-      const isPast = options.recordedAt !== undefined || options.asOf !== undefined;
-      return { body: { data: record }, ...(isPast ? {} : { version: record.version }) };
-    }),
-  );
-  router.patch(
-    '/:object/:id',
-    on((call) => change(engine, call, { kind: 'update', version: ifMatch(call.request), values: valuesOf(call.request.body) })),
-  );
-  router.delete(
-    '/:object/:id',
-    on(async (call) => {
-      const [object, record] = target(call);
-      await engine.writeOne(call.db, call.context, object, { kind: 'delete', id: record, version: ifMatch(call.request) });
-      return { status: 204 };
-    }),
   );
   router.get(
     '/:object/:id/transitions',

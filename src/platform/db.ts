@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import knexFactory, { type Knex } from 'knex';
 import pg from 'pg';
-import type { SlowWatch } from './sql.ts';
+import type { SlowReport, SlowWatch } from './sql.ts';
 
 /** PostgreSQL's SQLSTATE codes that the product reacts to. */
 export const SQLSTATE = {
@@ -30,7 +30,7 @@ export interface DbOptions {
   readonly statementTimeoutMs: number;
   readonly applicationName?: string;
   /** Who is told of statements that take long. */
-  readonly slow?: SlowWatch;
+  readonly slow?: SlowReport;
 }
 
 const ignore = (): void => undefined;
@@ -51,7 +51,7 @@ export function openDb(options: DbOptions): Knex {
     // knex prints connection errors to the console besides rejecting with them; the rejection is enough.
     log: { warn: ignore, error: ignore, debug: ignore, deprecate: ignore },
   });
-  db.userParams = { schema: options.schema, ...(options.slow === undefined ? {} : { slow: options.slow }) };
+  db.userParams = { schema: options.schema, ...(options.slow === undefined ? {} : { slow: { ...options.slow, db } satisfies SlowWatch }) };
   return db;
 }
 

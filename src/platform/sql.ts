@@ -95,12 +95,13 @@ export function ready(text: string, name: string | null = null): ReadyStatement 
 /**
  * Runs a statement and returns its rows as arrays, in the order of the columns. Outside a transaction it goes straight
  * to a connection of the pool: knex's builder takes as long as the rest of a read by id.
+ * @param onConnected told when there is a connection, which a busy pool may take seconds to give
  */
-export function rowArrays(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<Rows> {
-  return watched(db, statement.text, values, () => sendArrays(db, statement, values));
+export function rowArrays(db: Knex, statement: ReadyStatement, values: readonly unknown[], onConnected?: () => void): Promise<Rows> {
+  return watched(db, statement.text, values, () => sendArrays(db, statement, values, onConnected));
 }
 
-async function sendArrays(db: Knex, { text, numbered, prepared }: ReadyStatement, values: readonly unknown[]): Promise<Rows> {
+async function sendArrays(db: Knex, { text, numbered, prepared }: ReadyStatement, values: readonly unknown[], onConnected?: () => void): Promise<Rows> {
   if ('isTransaction' in db && db.isTransaction === true) {
     const options = { rowMode: 'array', ...(prepared === null ? {} : { name: prepared.name }) } as const;
     const answer = await db.raw<{ rows: unknown[][] }>(text, [...values] as Knex.RawBinding[]).options(options);
@@ -108,6 +109,7 @@ async function sendArrays(db: Knex, { text, numbered, prepared }: ReadyStatement
   }
   const pool = poolOf(db);
   const connection = await pool.acquireConnection();
+  onConnected?.();
   try {
     if (prepared === null) return (await connection.query({ text: numbered, values, rowMode: 'array' })).rows;
     return await runPrepared(connection, prepared, values);
@@ -143,10 +145,15 @@ export interface SlowStatement {
   readonly plan: readonly string[];
 }
 
-/** Asks to be told of statements that take longer; set for a pool in `db.ts`. */
-export interface SlowWatch {
+/** Asks to be told of statements that take longer, or had to wait longer for a connection. */
+export interface SlowReport {
   readonly overMs: number;
   readonly report: (slow: SlowStatement) => void;
+}
+
+/** The same for a pool; set in `db.ts`. Plans are asked for by a connection of the pool, never in the transaction that was slow. */
+export interface SlowWatch extends SlowReport {
+  readonly db: Knex;
 }
 
 async function watched<T>(db: Knex, text: string, values: readonly unknown[], send: () => Promise<T>): Promise<T> {
@@ -155,8 +162,25 @@ async function watched<T>(db: Knex, text: string, values: readonly unknown[], se
   const from = performance.now();
   const answer = await send();
   const ms = performance.now() - from;
-  if (ms > watch.overMs) watch.report({ ms: Math.round(ms), text, plan: await planOf(db, text, values) });
+  // Whoever waits for the answer does not wait for the plan: what was written is written, whatever becomes of the report.
+  if (ms > watch.overMs) void tell(watch, { ms: Math.round(ms), text }, values);
   return answer;
+}
+
+/** Pools of which a plan is being asked: one at a time, for what is slow is slow together. */
+const explaining = new WeakSet<SlowWatch>();
+
+async function tell(watch: SlowWatch, slow: Omit<SlowStatement, 'plan'>, values: readonly unknown[]): Promise<void> {
+  if (explaining.has(watch)) {
+    watch.report({ ...slow, plan: [] });
+    return;
+  }
+  explaining.add(watch);
+  const plan = await planOf(watch.db, slow.text, values).catch((error: unknown) => [
+    `The plan is not known: ${error instanceof Error ? error.name : 'error'}.`,
+  ]);
+  explaining.delete(watch);
+  watch.report({ ...slow, plan });
 }
 
 /** The plan, with the values that PostgreSQL writes into it blanked. Empty for statements that have none. */

@@ -99,9 +99,12 @@ describe('contracts of one provider in one network (quality.md, row 27)', functi
       (await admin('GET', `${ROOT}?filter=${encodeURIComponent(`inForce == true && network == '${String(parties['network'])}'`)}`)).body,
       'data.0.id',
     );
-    const unexplained = await move(String(old), 'end', { endsOn: '2026-12-31' });
+    const dayFrom = (days: number): string => new Date(product.app.clock.nowMs() + days * 86_400_000).toISOString().slice(0, 10);
+    const tooEarly = await move(String(old), 'end', { endsOn: dayFrom(30), endReason: 'Notice was given.' });
+    expect([tooEarly.status, at(tooEarly.body, 'errors.0.rule')], tooEarly.text).to.deep.equal([409, 'has-ended']);
+    const unexplained = await move(String(old), 'end', { endsOn: dayFrom(-1) });
     expect([unexplained.status, at(unexplained.body, 'errors.0.pointer')], unexplained.text).to.deep.equal([409, '/endReason']);
-    const ended = await move(String(old), 'end', { endsOn: '2026-12-31', endReason: 'Followed by a new agreement.' });
+    const ended = await move(String(old), 'end', { endsOn: dayFrom(-1), endReason: 'Followed by a new agreement.' });
     expect([ended.status, at(ended.body, 'data.status'), at(ended.body, 'data.inForce')], ended.text).to.deep.equal([200, 'ended', null]);
     expect((await move(next, 'execute')).status).to.equal(200);
     expect(await inForce()).to.equal(2);

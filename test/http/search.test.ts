@@ -33,6 +33,11 @@ describe('search over HTTP', () => {
     expect(await namesOf(NPI)).to.deep.equal(['Zoë Schmidt', `${NPI} Street Practice`]);
   });
 
+  it('answers a record once, however often its object is named', async () => {
+    const answer = await network('GET', '/api/v1/search?q=johnson&objects=Provider,Provider,Provider');
+    expect([answer.status, at(answer.body, 'data.length')], answer.text).to.deep.equal([200, 1]);
+  });
+
   it('finds a record at once that was just written, whatever the case and the marks', async () => {
     await add({ npi: withCheckDigit('123456782'), name: 'Íñigo Öztürk' });
     expect(await namesOf('inigo OZT')).to.deep.equal(['Íñigo Öztürk']);

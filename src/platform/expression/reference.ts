@@ -44,6 +44,7 @@ function limits(): string {
     ['questions about related records, with those of its formulas', BUDGET.relations],
     ['questions about related records in one another', BUDGET.relationDepth],
     ['questions about the elements of lists in one another', BUDGET.listDepth],
+    ['characters that text functions handle for one record, with those of its formulas', BUDGET.text],
     ['characters of a text that an expression makes', MAX_TEXT],
     ['steps that one evaluation in JavaScript may take for one record', MAX_WORK],
   ];

@@ -69,7 +69,8 @@ export function makeWorker(options: WorkerOptions): Worker {
 
   async function beatOnce(forced: boolean): Promise<void> {
     const started = clock.nowMs();
-    if (started - ranAllAt >= RUN_ALL_MS) {
+    // Also when the clock was set back: what was to be asked again later would wait for as long.
+    if (started - ranAllAt >= RUN_ALL_MS || started < ranAllAt) {
       forced = true;
       ranAllAt = started;
     }

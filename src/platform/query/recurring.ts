@@ -39,9 +39,12 @@ function registerOf(db: Knex): Register {
 /** Runs a statement whose text holds no values; one that recurs is prepared. */
 export async function runRecurring(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
   const known = recall(registerOf(db), statement);
-  const start = performance.now();
+  let start = performance.now();
   if (known.named === null || known.avoidUntil > start) return runPrepared(db, statement, values);
-  const answer = await runPrepared(db, known.named, values);
+  // The wait for a connection says nothing of the plan.
+  const answer = await runPrepared(db, known.named, values, () => {
+    start = performance.now();
+  });
   const end = performance.now();
   if (end - start > LONG_MS) known.avoidUntil = end + AVOID_MS;
   return answer;
@@ -68,15 +71,20 @@ function forgetUnnamed(texts: Map<string, Recurring>): void {
   for (const [text, known] of texts) if (known.named === null) texts.delete(text);
 }
 
-const STALE_PLAN: readonly string[] = ['0A000', '26000'];
+const STALE_PLAN: readonly string[] = ['0A000', '26000', '42P05'];
 
 /**
  * A plan that a schema change made stale is prepared
  * once more; inside a transaction, which the failure has ended, the caller tries again as a whole.
  */
-async function runPrepared(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
+async function runPrepared(
+  db: Knex,
+  statement: ReadyStatement,
+  values: readonly unknown[],
+  onConnected?: () => void,
+): Promise<readonly (readonly unknown[])[]> {
   try {
-    return await rowArrays(db, statement, values);
+    return await rowArrays(db, statement, values, onConnected);
   } catch (error) {
     const state = sqlState(error);
     if (statement.prepared === null || isTransaction(db) || state === undefined || !STALE_PLAN.includes(state)) throw error;

@@ -60,7 +60,7 @@ function searchedObjects(ctx: CallContext, wanted: readonly string[] | undefined
   wanted?.forEach((name, index) => {
     if (!names.includes(name)) throw unknownName(`objects/${index}`, 'Search', 'object', name, names);
   });
-  return wanted ?? names;
+  return wanted === undefined ? names : [...new Set(wanted)];
 }
 
 interface Hit {

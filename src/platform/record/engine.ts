@@ -7,7 +7,7 @@ import { makeReader } from '../query/reader.ts';
 import type { RecordData } from '../query/types.ts';
 import { answerOf, isAnswerable } from './answer.ts';
 import { isDirect, runDirect } from './direct.ts';
-import { planOf } from './object-plan.ts';
+import { planOf, type ObjectPlan } from './object-plan.ts';
 import { makeBatch, preparedBatch, writeBatch, type Machinery } from './pipeline.ts';
 import { translateWriteError } from './pg-errors.ts';
 import type { PolicyLookup } from './related.sql.ts';
@@ -65,11 +65,22 @@ type Written = Awaited<ReturnType<RecordEngine['writeOne']>>;
 async function writeWithoutLock(machinery: Machinery, db: Knex, context: CallContext, object: string, item: WriteItem): Promise<Written | null> {
   const plan = planOf(context.model, object);
   if (isTransaction(db) || !isDirect(machinery, plan, item) || !isAnswerable(context, object)) return null;
+  const batch = await tryDirect(machinery, db, context, plan, item);
+  if (batch === null) return null;
+  // It is written from here on: what fails now must not have it written once more.
+  const { id, image } = writtenImage(batch);
+  return { record: await answerOf(db, context, object, image, machinery.policies), id, version: Number(image?.['version']) };
+}
+
+async function tryDirect(
+  machinery: Machinery,
+  db: Knex,
+  context: CallContext,
+  plan: ObjectPlan,
+  item: Extract<WriteItem, { kind: 'create' | 'update' }>,
+): Promise<Batch | null> {
   try {
-    const batch = await runDirect(machinery, db, context, object, item);
-    if (batch === null) return null;
-    const { id, image } = writtenImage(batch);
-    return { record: await answerOf(db, context, object, image, machinery.policies), id, version: Number(image?.['version']) };
+    return await runDirect(machinery, db, context, plan.object.name, item);
   } catch (error) {
     const known = translateWriteError(plan.object, error);
     if (known instanceof AppError) throw known;

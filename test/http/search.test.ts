@@ -35,7 +35,8 @@ describe('search over HTTP', () => {
 
   it('answers a record once, however often its object is named', async () => {
     const answer = await network('GET', '/api/v1/search?q=johnson&objects=Provider,Provider,Provider');
-    expect([answer.status, at(answer.body, 'data.length')], answer.text).to.deep.equal([200, 1]);
+    expect(answer.status, answer.text).to.equal(200);
+    expect(at(answer.body, 'data')).to.have.length(1);
   });
 
   it('finds a record at once that was just written, whatever the case and the marks', async () => {

@@ -55,13 +55,14 @@ export interface TextWalk {
 }
 
 /**
- * The same records in the same order, as texts. Null when something asked for is no text of PostgreSQL's: the computed name of a record.
+ * The same records in the same order, as texts. Null when something asked for is no text of PostgreSQL's: the computed name of a record,
+ * or no field at all.
  * @throws AppError as `walkRecords`
  */
 export function walkTexts(db: Knex, call: CallContext, query: WalkQuery & { readonly fields: readonly string[] }): TextWalk | null {
   const { source, selection } = openWalk(call, query);
   const fields = query.fields.flatMap((name) => source.object.fields.get(name) ?? []);
-  if (selection.withName) return null;
+  if (selection.withName || fields.length === 0) return null;
   const id = ident(source.alias, 'id');
   const conditions = planFilter(source, query);
   const plan = (where: typeof conditions, limit: number) => {

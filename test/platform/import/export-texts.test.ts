@@ -172,6 +172,10 @@ describe('a file written from the texts of PostgreSQL', () => {
       expect(isFromTexts(reader(), fields)).to.equal(false);
       expect(await export_(reader(), format, fields)).to.equal(await fromRecords(reader(), format, fields));
     });
+
+    it(`is as ${format} made of records where no field is asked for`, async () => {
+      expect(await export_(reader(), format, [])).to.equal(await fromRecords(reader(), format, []));
+    });
   }
 
   it('is read in pages that stay small, however long the rows are', async () => {

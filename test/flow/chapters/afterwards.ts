@@ -64,7 +64,7 @@ export function afterwards(story: Story): void {
     expect(groupsOf('2026-09-28', 'specialist')).to.deep.equal([
       { name: 'Rosa Relations', met: false, Due: 1, Held: 0, 'Reported and counted': 0, 'Reported too late': 0 },
     ]);
-    expect(groupsOf('2026-09-28', 'providerType').map((group) => group.name)).to.deep.equal(['pcp']);
+    expect(groupsOf('2026-09-28', 'providerType').map((group) => group.name)).to.deep.equal(['Primary care (PCP)']);
     expect(asJson((await administrator.call('GET', `/users/${relations.id}`)).body['data'])).to.include({ name: 'Rosa Relations' });
   });
 

@@ -1,5 +1,5 @@
 import { ident, joinSql, keyword, sql, type Sql } from '../sql.ts';
-import { sideTables } from './side-tables.ts';
+import { sideOf, sideTables } from './side-tables.ts';
 import type { FieldModel } from './types.ts';
 
 /** An object as far as reading its rows needs it. */
@@ -15,13 +15,14 @@ const ROW = 'r';
  * sub-select with the table's own column names, which PostgreSQL takes apart so that indexes serve.
  */
 export function readTable(schema: string, object: ReadObject): Sql {
-  const table = wholeTable(schema, object);
-  if (![...object.fields.values()].some(isHot)) return table;
+  if (![...object.fields.values()].some(isHot)) return wholeTable(schema, object);
+  // Hot values stand in the object's own table; a sub-select with the columns of side tables as well would be wider than PostgreSQL allows.
   const columns = [...object.fields.values()].flatMap((field) => {
-    const names = [field.column, field.sortColumn, field.objectColumn].filter((name) => name !== null);
+    const names = [field.column, field.sortColumn, field.objectColumn].filter((name) => name !== null).filter((name) => sideOf(name) === 0);
     return isHot(field) ? [sql`${hotValue(field, ident(ROW))} as ${ident(field.column ?? '')}`] : names.map((name) => ident(ROW, name));
   });
-  return sql`(select ${joinSql(columns)} from ${table} as ${ident(ROW)})`;
+  const own = sql`(select ${joinSql(columns)} from ${ident(schema, object.table)} as ${ident(ROW)})`;
+  return withSides(schema, object, own, sql`${own} as ${ident(ROW)}`);
 }
 
 /**
@@ -30,11 +31,16 @@ export function readTable(schema: string, object: ReadObject): Sql {
  * object's table bears its own name.
  */
 export function wholeTable(schema: string, object: ReadObject): Sql {
-  const sides = sideTables(object);
   const table = ident(schema, object.table);
+  return withSides(schema, object, table, table);
+}
+
+/** What is read of an object's own table, alone where there are no side tables, else `named` joined with them. */
+function withSides(schema: string, object: ReadObject, alone: Sql, named: Sql): Sql {
+  const sides = sideTables(object);
   return sides.length === 0
-    ? table
-    : sql`(${table}${joinSql(
+    ? alone
+    : sql`(${named}${joinSql(
         sides.map((side) => sql` left join ${ident(schema, side)} using (id)`),
         '',
       )})`;

@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts';
 import { divideSql } from '../expression/functions/number.sql.ts';
 import { compileFilterSql, compileValueSql } from '../expression/to-sql.sql.ts';
 import { fieldType } from '../model/field-types.ts';
+import { wholeTable } from '../model/read-table.sql.ts';
 import { ROLLUP_DELTAS } from '../model/rollups.ts';
 import type { FieldModel, ObjectModel, RollupModel } from '../model/types.ts';
 import { ident, joinSql, keyword, platformTable, rows, run, schemaOf, sql, type Sql } from '../sql.ts';
@@ -126,7 +127,7 @@ function childOf(context: CallContext, rollup: RollupModel): { readonly table: S
   const via = object?.fields.get(rollup.via);
   if (object === undefined || via === undefined || via.column === null)
     throw new AppError('internal', `${rollup.object}.${rollup.via} is no stored reference.`);
-  return { table: ident(context.model.schema, object.table), object, via };
+  return { table: wholeTable(context.model.schema, object), object, via };
 }
 
 function aggregates(context: CallContext, rollup: RollupModel, index: string): readonly Sql[] {

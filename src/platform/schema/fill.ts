@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { AppError } from '../errors.ts';
+import { tableOfObject } from '../model/side-tables.ts';
 import { fieldById } from './field-by-id.ts';
 import { runStatements, shortLocks, type Applying } from './applying.ts';
 import { beginFill, dirtyCount, endFill, fillCursor, lockWriters, moveCursor, takeDirty } from './fill-state.sql.ts';
@@ -68,6 +69,9 @@ export async function carryOut(
 /** What still changed is carried over while writers of the table wait: from here on nothing is missing. Writes. */
 export async function finishFill(tx: Knex.Transaction, applying: Applying, task: FillTask): Promise<void> {
   const fill = fillOf(applying, task);
+  // A writer holds the object's own table from before it looks which version is in force; its side tables come to be held later.
+  const own = tableOfObject(task.table);
+  if (own !== task.table) await lockWriters(tx, own);
   await lockWriters(tx, task.table);
   let taken = MOST;
   while (taken > 0) {

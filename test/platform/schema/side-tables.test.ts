@@ -1,9 +1,10 @@
 import { expect } from 'chai';
 import type { FieldSchema, MetadataSet } from '../../../src/platform/metadata/types.ts';
-import { sideOf, sideTables } from '../../../src/platform/model/side-tables.ts';
+import { sideOf, sideTables, tableOfColumn } from '../../../src/platform/model/side-tables.ts';
 import { reportDrift } from '../../../src/platform/schema/drift.ts';
 import type { SchemaStep } from '../../../src/platform/schema/types.ts';
-import { ident, rows, schemaOf, sql } from '../../../src/platform/sql.ts';
+import { ident, platformTable, rows, run, schemaOf, sql } from '../../../src/platform/sql.ts';
+import { openTestPool } from '../../support/database.ts';
 import { objectFile, setOf } from './builders.ts';
 import { changed, makeWorld, refusal, withField, type World } from './world.ts';
 
@@ -97,6 +98,32 @@ describe('side tables of wide objects', function () {
       expect(await rows(db, sql`select 1 from pg_trigger where not tgisinternal`)).to.deep.equal([]);
     });
   }
+
+  it('change the type of a field only when a write is over that began by the old one', async () => {
+    await apply(set({ type: 'string' }));
+    const id = await world.insert('Thing', { name: 'n', what: '1' });
+    const { db } = world.database;
+    const [own, column] = [(await world.store.load()).objects.get('Thing')?.table ?? '', await columnOf('what')];
+    const pool = openTestPool(world.database.url);
+    // As the record engine writes: the object's own row by the version in force, then what stands aside.
+    const writer = await pool.transaction();
+    try {
+      await run(writer, sql`update ${platformTable(pool, own)} set version = version + 1 where id = ${id}::uuid`);
+      const change = world.store.apply(set({ type: 'integer' }), 'test');
+      const isWaited = async (): Promise<boolean> =>
+        (await rows(pool, sql`select 1 from pg_locks where relation = ${`${schemaOf(db)}.${own}`}::regclass and not granted`)).length > 0;
+      const version = async (): Promise<number> =>
+        Number((await rows(pool, sql`select max(version) as version from ${platformTable(pool, 'metadata_version')}`))[0]?.['version']);
+      while (!(await isWaited())) expect(await version(), 'the new type is in force while a write by the old one goes on').to.equal(1);
+      await run(writer, sql`update ${platformTable(pool, tableOfColumn(own, column))} set ${ident(column)} = '7' where id = ${id}::uuid`);
+      await writer.commit();
+      expect((await change).version).to.equal(2);
+      expect(await world.values('Thing', 'what')).to.deep.equal([7]);
+    } finally {
+      if (!writer.isCompleted()) await writer.rollback();
+      await pool.destroy();
+    }
+  });
 
   it('refuse what their fields cannot become, in words, and change nothing', async () => {
     await apply(set({ type: 'string' }));

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { PreparedRun, type PreparedStatement, type Rows } from './prepared.ts';
+import { PreparedRun, type Answer, type PreparedStatement, type Rows } from './prepared.ts';
 
 /**
  * The only way SQL text is made: immutable fragments of text with `?` place-holders and bound values.
@@ -59,8 +59,11 @@ export interface RunOptions {
 /** Runs a statement and returns its rows as unchecked records; callers narrow them at one named boundary. */
 export async function rows(db: Knex, statement: Sql, options: RunOptions = {}): Promise<Record<string, unknown>[]> {
   return watched(db, statement.text, statement.values, async () => {
-    const raw = db.raw<{ rows: Record<string, unknown>[] }>(statement.text, [...statement.values] as Knex.RawBinding[]);
-    const answer = await (options.name === undefined ? raw : raw.options({ name: options.name }));
+    if (options.name !== undefined && mayPrepare(db)) {
+      const { columns, rows: found } = await sendPrepared(db, { name: options.name, text: numberedText(statement.text) }, statement.values);
+      return found.map((row) => Object.fromEntries(columns.map((column, index) => [column, row[index]])));
+    }
+    const answer = await db.raw<{ rows: Record<string, unknown>[] }>(statement.text, [...statement.values] as Knex.RawBinding[]);
     return answer.rows;
   });
 }
@@ -87,9 +90,13 @@ export interface ReadyStatement {
 
 /** Makes a text ready to be sent often. The same name must always mean the same text. */
 export function ready(text: string, name: string | null = null): ReadyStatement {
-  let count = 0;
-  const numbered = text.replace(/\\\?|\?/g, (mark) => (mark === '?' ? `$${String((count += 1))}` : '?'));
+  const numbered = numberedText(text);
   return { text, numbered, prepared: name === null ? null : { name, text: numbered } };
+}
+
+function numberedText(text: string): string {
+  let count = 0;
+  return text.replace(/\\\?|\?/g, (mark) => (mark === '?' ? `$${String((count += 1))}` : '?'));
 }
 
 /**
@@ -102,30 +109,50 @@ export function rowArrays(db: Knex, statement: ReadyStatement, values: readonly 
 }
 
 async function sendArrays(db: Knex, { text, numbered, prepared }: ReadyStatement, values: readonly unknown[], onConnected?: () => void): Promise<Rows> {
-  if ('isTransaction' in db && db.isTransaction === true) {
-    const options = { rowMode: 'array', ...(prepared === null ? {} : { name: prepared.name }) } as const;
-    const answer = await db.raw<{ rows: unknown[][] }>(text, [...values] as Knex.RawBinding[]).options(options);
+  if (prepared !== null && mayPrepare(db)) return (await sendPrepared(db, prepared, values, onConnected)).rows;
+  if (isIn(db)) {
+    const answer = await db.raw<{ rows: unknown[][] }>(text, [...values] as Knex.RawBinding[]).options({ rowMode: 'array' });
     return answer.rows;
   }
+  return onConnection(db, async (connection) => (await connection.query({ text: numbered, values, rowMode: 'array' })).rows, onConnected);
+}
+
+/** Statements with a name go past knex, also in a transaction; whoever listens there hears of them. */
+function sendPrepared(db: Knex, statement: PreparedStatement, values: readonly unknown[], onConnected?: () => void): Promise<Answer> {
+  if (isIn(db)) {
+    if (db.isCompleted()) throw new Error('A statement was sent after the end of its transaction.');
+    db.client.emit('query', { sql: statement.text, bindings: values });
+  }
+  const send = (connection: Connection): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      const end = (error: unknown, answer: Answer): void => {
+        if (error === null) resolve(answer);
+        else reject(error instanceof Error ? error : new Error(String(error)));
+      };
+      connection.query(new PreparedRun(statement, values, end));
+    });
+  return onConnection(db, send, onConnected);
+}
+
+/** Runs work on a connection of the pool, or on that of the transaction. */
+async function onConnection<T>(db: Knex, work: (connection: Connection) => Promise<T>, onConnected?: () => void): Promise<T> {
   const pool = poolOf(db);
   const connection = await pool.acquireConnection();
   onConnected?.();
   try {
-    if (prepared === null) return (await connection.query({ text: numbered, values, rowMode: 'array' })).rows;
-    return await runPrepared(connection, prepared, values);
+    return await work(connection);
   } finally {
     await pool.releaseConnection(connection);
   }
 }
 
-function runPrepared(connection: Connection, statement: PreparedStatement, values: readonly unknown[]): Promise<Rows> {
-  return new Promise((resolve, reject) => {
-    const end = (error: unknown, answer: Rows): void => {
-      if (error === null) resolve(answer);
-      else reject(error instanceof Error ? error : new Error(String(error)));
-    };
-    connection.query(new PreparedRun(statement, values, end));
-  });
+/** False where names are turned off, as a pooler needs it that gives each transaction another connection; set in `db.ts`. */
+export function mayPrepare(db: Knex): boolean {
+  return db.userParams['prepares'] !== false;
+}
+
+function isIn(db: Knex): db is Knex.Transaction {
+  return 'isTransaction' in db && db.isTransaction === true;
 }
 
 interface Connection {

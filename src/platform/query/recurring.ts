@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
 import { isTransaction, sqlState } from '../db.ts';
-import { ready, rowArrays, type ReadyStatement } from '../sql.ts';
+import { STALE_PLAN } from '../prepared.ts';
+import { Recent } from '../recent.ts';
+import { mayPrepare, ready, rowArrays, type ReadyStatement } from '../sql.ts';
 
 /** Sent so often, a text is worth a name: it is read and looked up once a connection instead of each time, a quarter of a short list. */
 const OFTEN = 4;
-/** Names live on in every connection. */
-const MOST_NAMED = 400;
-const MOST_COUNTED = 2_000;
+/** Texts that are counted. How many names a connection keeps is the matter of `prepared.ts`. */
+const MOST_COUNTED = 1_000;
 /**
  * PostgreSQL may keep one plan for all values of a named statement, which serves rare values badly where it suits common ones. A
  * run that takes so long is followed by a minute in which the text is planned for its values each time.
@@ -21,24 +22,21 @@ interface Recurring {
   avoidUntil: number;
 }
 
-/** What is known of the texts that were sent over the connections of one pool. */
-interface Register {
-  readonly texts: Map<string, Recurring>;
-  named: number;
-}
+/** The texts that were sent over the connections of one pool, by the parameters that `db.ts` gives it, which its transactions share. */
+const registers = new WeakMap<object, Recent<string, Recurring>>();
 
-/** By the parameters that `db.ts` gives a pool, which its transactions share. */
-const registers = new WeakMap<object, Register>();
-
-function registerOf(db: Knex): Register {
-  const known = registers.get(db.userParams) ?? { texts: new Map<string, Recurring>(), named: 0 };
-  registers.set(db.userParams, known);
-  return known;
+function registerOf(db: Knex): Recent<string, Recurring> {
+  const known = registers.get(db.userParams);
+  if (known !== undefined) return known;
+  const made = new Recent<string, Recurring>(MOST_COUNTED);
+  registers.set(db.userParams, made);
+  return made;
 }
 
 /** Runs a statement whose text holds no values; one that recurs is prepared. */
 export async function runRecurring(db: Knex, statement: ReadyStatement, values: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
-  const known = recall(registerOf(db), statement);
+  if (!mayPrepare(db)) return rowArrays(db, statement, values);
+  const known = recall(registerOf(db), statement.text);
   let start = performance.now();
   if (known.named === null || known.avoidUntil > start) return runPrepared(db, statement, values);
   // The wait for a connection says nothing of the plan.
@@ -50,28 +48,17 @@ export async function runRecurring(db: Knex, statement: ReadyStatement, values: 
   return answer;
 }
 
-function recall(register: Register, statement: ReadyStatement): Recurring {
-  const { texts } = register;
-  const { text } = statement;
+function recall(texts: Recent<string, Recurring>, text: string): Recurring {
   let known = texts.get(text);
   if (known === undefined) {
-    if (texts.size >= MOST_COUNTED) forgetUnnamed(texts);
     known = { count: 0, named: null, avoidUntil: 0 };
     texts.set(text, known);
   }
   known.count += 1;
-  if (known.named === null && known.count > OFTEN && register.named < MOST_NAMED) {
-    known.named = ready(text, `recurring_${createHash('sha1').update(text).digest('base64url')}`);
-    register.named += 1;
-  }
+  // The name says the text, so that a text which was forgotten and recurs has the name that connections may still have.
+  if (known.count > OFTEN) known.named ??= ready(text, `recurring_${createHash('sha1').update(text).digest('base64url')}`);
   return known;
 }
-
-function forgetUnnamed(texts: Map<string, Recurring>): void {
-  for (const [text, known] of texts) if (known.named === null) texts.delete(text);
-}
-
-const STALE_PLAN: readonly string[] = ['0A000', '26000', '42P05'];
 
 /**
  * A plan that a schema change made stale is prepared

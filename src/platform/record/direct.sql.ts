@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
+import { Recent } from '../recent.ts';
 import { isInForce } from '../schema/processes.sql.ts';
 import { ident, joinSql, keyword, platformTable, ready, rowArrays, schemaOf, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import type { Image } from './batch.ts';
@@ -20,9 +21,9 @@ export interface DirectWrite {
   readonly actor: string;
 }
 
-const SHAPES_PER_PROCESS = 300;
-const shapes = new WeakMap<ObjectModel, Map<string, ReadyStatement>>();
-let named = 0;
+/** Texts are kept with the Model that they are of; how many names a connection keeps is the matter of `prepared.ts`. */
+const SHAPES_PER_OBJECT = 100;
+const shapes = new WeakMap<ObjectModel, Recent<string, ReadyStatement>>();
 
 /**
  * Writes a record, its history, audit row, search entry and event by one statement, which is its own transaction.
@@ -99,18 +100,13 @@ function statementOf(db: Knex, context: CallContext, object: ObjectModel, write:
   const { side } = write;
   const beside = `${side.unlisted.length > 0 ? 'd' : ''}${side.listed.length > 0 ? 's' : ''}${side.events.length > 0 ? 'e' : ''}`;
   const key = `${write.kind} ${beside} ${columns.map((column) => column.name).join(' ')}`;
-  const known = shapes.get(object) ?? new Map<string, ReadyStatement>();
+  const known = shapes.get(object) ?? new Recent<string, ReadyStatement>(SHAPES_PER_OBJECT);
   shapes.set(object, known);
   const found = known.get(key);
   if (found !== undefined) return found;
-  // Each name lives on in every connection; what comes after a number of them is sent without one and not kept.
-  const hasRoom = named < SHAPES_PER_PROCESS;
-  const name = hasRoom ? `direct_${object.id}_${context.model.version}_${createHash('sha256').update(key).digest('hex').slice(0, 12)}` : null;
+  const name = `direct_${object.id}_${context.model.version}_${createHash('sha256').update(key).digest('hex').slice(0, 12)}`;
   const made = ready(textOf(db, object, write, columns).text, name);
-  if (hasRoom) {
-    named += 1;
-    known.set(key, made);
-  }
+  known.set(key, made);
   return made;
 }
 

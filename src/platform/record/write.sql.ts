@@ -8,20 +8,9 @@ import { ident, joinSql, rows, schemaOf, sql, type RunOptions, type Sql } from '
 /** A row by physical column, ready for jsonb. */
 export type PhysicalRow = Readonly<Record<string, unknown>>;
 
-const SHAPES_PER_PROCESS = 400;
-const shapes = new Set<string>();
-
-/**
- * Name of the prepared statement of a closed shape. The number of names is bounded, for each lives on in every
- * connection; what comes after them runs unnamed.
- */
+/** Name of the prepared statement of a closed shape. */
 function shapeName(object: ObjectModel, modelVersion: number, kind: string, columns: readonly string[]): RunOptions {
-  const name = `${kind}_${object.id}_${modelVersion}_${createHash('sha256').update(columns.join(',')).digest('hex').slice(0, 12)}`;
-  if (!shapes.has(name)) {
-    if (shapes.size >= SHAPES_PER_PROCESS) return {};
-    shapes.add(name);
-  }
-  return { name };
+  return { name: `${kind}_${object.id}_${modelVersion}_${createHash('sha256').update(columns.join(',')).digest('hex').slice(0, 12)}` };
 }
 
 /**

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import type { Knex } from 'knex';
-import { inTransaction } from '../../../src/platform/db.ts';
+import { inTransaction, sqlState } from '../../../src/platform/db.ts';
 import { isAppError } from '../../../src/platform/errors.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
 import type { WriteItem } from '../../../src/platform/record/types.ts';
-import { rows, sql } from '../../../src/platform/sql.ts';
+import { ident, rows, run, sql } from '../../../src/platform/sql.ts';
 import { addPeople, contextOf, makeLibrary, sideCounts, SYSTEM, type Library } from './fixtures/library.ts';
 
 const WRITERS = 24;
@@ -116,4 +116,45 @@ describe('record engine: a write by one statement', () => {
     const [counted] = await rows(library.db, sql`select count(*)::int as count from credenza.event where after ->> 'name' = 'Wanted'`);
     expect(counted?.['count']).to.equal(1);
   });
+
+  for (const wants of ['the version that it read', 'no version'] as const)
+    it(`is not done again when its answer fails after it was written, of whoever gives ${wants}`, async () => {
+      const { db, model } = library;
+      const table = model.objects.get('Book')?.table ?? '';
+      const book = await write('Book', { kind: 'create', values: { title: `Lent, ${wants}` } });
+      const { id } = await write('Loan', { kind: 'create', values: { reader: 'Anna', book: book.id } });
+      const seen: string[] = [];
+      const note = (query: { readonly sql: string }): void => void seen.push(query.sql);
+      // What the answer reads of the book fails once, as a conflict between transactions does: whoever tries again succeeds.
+      await run(db, sql`create sequence credenza.visits`);
+      await run(
+        db,
+        sql`create function credenza.first_fails() returns boolean language plpgsql as $$
+          begin if nextval('credenza.visits') = 1 then raise exception 'could not serialize access' using errcode = '40001'; end if; return true; end $$`,
+      );
+      await run(db, sql`alter table ${ident('credenza', table)} rename to kept`);
+      await run(db, sql`create view ${ident('credenza', table)} as select * from credenza.kept where credenza.first_fails()`);
+      db.on('query', note);
+      try {
+        const item = { kind: 'update', id, values: { reader: 'Bert' } } as const;
+        const refused = await (
+          wants === 'no version'
+            ? engine.writeOne(db, contextOf(library, { principal: SYSTEM }), 'Loan', item)
+            : engine.writeOne(db, contextOf(library), 'Loan', { ...item, version: 1 })
+        ).then(
+          () => null,
+          (error: unknown) => error,
+        );
+        expect(sqlState(refused)).to.equal('40001');
+        expect(seen.filter((text) => text.startsWith('BEGIN'))).to.deep.equal([]);
+      } finally {
+        db.removeListener('query', note);
+        await run(db, sql`drop view ${ident('credenza', table)}`);
+        await run(db, sql`alter table credenza.kept rename to ${ident(table)}`);
+        await run(db, sql`drop function credenza.first_fails`);
+        await run(db, sql`drop sequence credenza.visits`);
+      }
+      expect(await makeReader().get(db, contextOf(library), 'Loan', id)).to.include({ reader: 'Bert', lent: `Lent, ${wants}`, version: 2 });
+      expect(await sideCounts(db, id)).to.deep.equal({ history: 2, audit: 2, event: 2, search: 1 });
+    });
 });

@@ -83,15 +83,25 @@ describe('credenza metadata', () => {
     expect((await credenza('plan', '--shipped')).out).to.match(/Hide the object Garden with 0 records, kept until \d{4}-\d\d-\d\d at least/);
   });
 
-  it('remarks on what is unused, not shown or in conflict, and finds nothing of that in what is shipped', async () => {
+  it('remarks on what is unused, not shown, without labels or in conflict, and finds nothing of that in what is shipped', async () => {
     expect(await json('check')).to.deep.equal({ ok: true, errors: [], remarks: [] });
     const { properties } = GARDEN;
-    write('pack/metadata/objects/Garden.json', { ...GARDEN, properties: { ...properties, soil: { type: 'string' }, note: { type: 'string' } } });
+    const more = {
+      soil: { type: 'string' },
+      note: { type: 'string' },
+      size: { type: 'string', 'x-formula': "area == null ? null : area == 'wide' ? 'large' : 'very-small'" },
+      form: { type: 'string', 'x-formula': "coalesce(shape, 'round')" },
+      said: { type: 'string', 'x-formula': "area == 'wide' ? 'Large garden' : area" },
+      shape: { type: 'string', 'x-values': 'shapes' },
+      shapeAgain: { type: 'string', 'x-values': 'shapes', 'x-formula': 'shape' },
+    };
+    write('pack/metadata/value-sets/shapes.json', { name: 'shapes', values: [{ code: 'round', label: 'Round' }] });
+    write('pack/metadata/objects/Garden.json', { ...GARDEN, properties: { ...properties, ...more } });
     write('pack/metadata/layouts/garden.json', {
       name: 'garden',
       object: 'Garden',
       highlights: ['name'],
-      sections: [{ title: 'Garden', fields: ['area'] }],
+      sections: [{ title: 'Garden', fields: ['area', 'size', 'form', 'said', 'shape', 'shapeAgain'] }],
       related: [],
     });
     write('pack/metadata/views/gardens.json', { name: 'gardens', label: 'Gardens', object: 'Garden', columns: ['name', 'note'] });
@@ -110,6 +120,8 @@ describe('credenza metadata', () => {
     expect(Array.isArray(remarks) ? remarks.map((remark: unknown) => [at(remark, 'code'), at(remark, 'detail')]) : remarks).to.deep.equal([
       ['unused_field', 'Nothing names Garden.soil.'],
       ['field_not_shown', 'No layout of Garden shows Garden.note.'],
+      ['codes_without_labels', 'Garden.size shows codes, for it has no labels.'],
+      ['codes_without_labels', 'Garden.form shows codes, for it has no labels.'],
       ['unused_value_set', 'No field has the values soils.'],
       ['conflicting_rules', 'The rules large and small set area on the same event, under the same conditions, to different values.'],
     ]);

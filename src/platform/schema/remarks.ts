@@ -1,20 +1,21 @@
 import { KINDS, metadataPointer, pointerToken } from '../metadata/kinds.ts';
+import { treeOf, type Expr } from '../expression/tree.ts';
 import type { RuleFile } from '../metadata/types.ts';
-import type { Model, ObjectModel } from '../model/types.ts';
+import type { FieldModel, Model, ObjectModel } from '../model/types.ts';
 import { findMentions } from './mentions.ts';
 
 /** Something that is not wrong and that whoever keeps the metadata should know. */
 export interface Remark {
   /** File and place, as in findings of the check. */
   readonly pointer: string;
-  readonly code: 'unused_field' | 'field_not_shown' | 'unused_value_set' | 'conflicting_rules';
+  readonly code: 'unused_field' | 'field_not_shown' | 'unused_value_set' | 'codes_without_labels' | 'conflicting_rules';
   readonly detail: string;
   readonly fix: string;
 }
 
 /**
- * Fields that nothing names or no layout of their object shows, value sets that no field has, and rules that set the same field
- * on the same event to different values. Reads only the Model.
+ * Fields that nothing names or no layout of their object shows, formulas that give codes and no labels for them, value sets that
+ * no field has, and rules that set the same field on the same event to different values. Reads only the Model.
  */
 export function remarksOn(model: Model): readonly Remark[] {
   const objects = [...model.objects.values()].filter((object) => !object.builtin);
@@ -31,10 +32,37 @@ function fieldRemarks(model: Model, object: ObjectModel): readonly Remark[] {
     if (mentions.length === 0)
       return [{ pointer, code: 'unused_field', detail: `Nothing names ${name}.`, fix: 'Put it on a layout, a form, a view or in a rule, or remove it.' }];
     const isShown = mentions.some((mention) => LAYOUTS.test(mention.pointer));
-    if (isShown || !hasLayout) return [];
-    return [{ pointer, code: 'field_not_shown', detail: `No layout of ${object.name} shows ${name}.`, fix: 'Add it to a section of a layout.' }];
+    if (!isShown && hasLayout)
+      return [{ pointer, code: 'field_not_shown', detail: `No layout of ${object.name} shows ${name}.`, fix: 'Add it to a section of a layout.' }];
+    if (!givesCodes(model, field)) return [];
+    return [
+      { pointer, code: 'codes_without_labels', detail: `${name} shows codes, for it has no labels.`, fix: 'Give it the value set of its codes as "x-values".' },
+    ];
   });
 }
+
+/** True for a formula without a value set of its own that answers nothing but codes. */
+function givesCodes(model: Model, field: FieldModel): boolean {
+  if (field.formula === null || field.values !== null) return false;
+  const results = resultsOf(treeOf(field.formula));
+  return results.length > 0 && results.every((result) => isCode(model, result));
+}
+
+/** What an expression may come out as, nothing left out. */
+function resultsOf(node: Expr): readonly Expr[] {
+  if (node.kind === 'conditional') return [node.then, node.otherwise].flatMap(resultsOf);
+  if (node.kind === 'coalesce') return node.items.flatMap(resultsOf);
+  return node.kind === 'literal' && node.value === null ? [] : [node];
+}
+
+function isCode(model: Model, node: Expr): boolean {
+  if (node.kind === 'literal') return typeof node.value === 'string' && node.type.kind === 'text' && CODE.test(node.value);
+  if (node.kind !== 'field' && node.kind !== 'formula') return false;
+  return (model.objects.get(node.object)?.fields.get(node.name)?.values ?? null) !== null;
+}
+
+/** How the codes of value sets are written; words for people begin with a capital letter or hold blanks. */
+const CODE = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 
 const LAYOUTS = new RegExp(`(^|/)${KINDS.find((entry) => entry.kind === 'layouts')?.folder ?? 'layouts'}/`);
 

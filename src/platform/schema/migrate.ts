@@ -19,7 +19,7 @@ import * as historyByYear from '../../../migrations/0017-history-by-year.ts';
 import * as upkeep from '../../../migrations/0018-upkeep.ts';
 import { SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
-import { ident, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
+import { ident, keyword, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
 
 interface Migration {
   readonly name: string;
@@ -50,6 +50,9 @@ const OLDEST_SERVER = 150_000;
 const LEASE_SECONDS = 60;
 const WAIT_ATTEMPTS = 360;
 const WAIT_MS = 250;
+/** The longest that a migration may keep others waiting for a lock that it does not have yet (`quality.md`, 4). */
+const LOCK_TIMEOUT_MS = 200;
+const GIVE_UP_MS = 300_000;
 
 /**
  * Brings the platform's own tables of this connection's schema up to date: one transaction a migration, under a lease
@@ -66,7 +69,7 @@ export async function migratePlatform(db: Knex): Promise<{ applied: string[] }> 
   try {
     const applied: string[] = [];
     for (const migration of MIGRATIONS) {
-      if (await apply(db, holder, migration)) applied.push(migration.name);
+      if (await withLockRetry(migration, () => apply(db, holder, migration))) applied.push(migration.name);
     }
     return { applied };
   } finally {
@@ -145,6 +148,28 @@ async function acquireLease(db: Knex, holder: string): Promise<void> {
   throw new AppError('conflict_state', 'Another process is migrating this database and does not come to an end; look at its log, then start again.');
 }
 
+/** Tries a migration again, from its beginning, while others hold a lock that it needs. @throws AppError conflict_state after five minutes */
+async function withLockRetry(migration: Migration, work: () => Promise<boolean>): Promise<boolean> {
+  const start = performance.now();
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const state = sqlState(error instanceof AppError ? error.cause : error);
+      if (state !== SQLSTATE.lockNotAvailable && state !== SQLSTATE.deadlockDetected) throw error;
+      if (performance.now() - start > GIVE_UP_MS)
+        throw new AppError(
+          'conflict_state',
+          `Migration ${migration.name} waits for a lock that others do not give up; end what runs for long, then start again.`,
+          {
+            cause: error,
+          },
+        );
+      await delay(WAIT_MS);
+    }
+  }
+}
+
 async function apply(db: Knex, holder: string, migration: Migration): Promise<boolean> {
   return db.transaction(async (tx) => {
     const held = await run(
@@ -157,6 +182,7 @@ async function apply(db: Knex, holder: string, migration: Migration): Promise<bo
     if (noted === 0) return false;
     await run(tx, sql`set local search_path to ${ident(schemaOf(tx))}, public`);
     await run(tx, sql`set local statement_timeout to 0`);
+    await run(tx, sql`set local lock_timeout to ${keyword(String(LOCK_TIMEOUT_MS))}`);
     await migration.up(tx).catch((error: unknown) => {
       // knex puts the whole migration text before the server's complaint
       const complaint = error instanceof Error ? (error.message.split(' - ').at(-1) ?? error.message) : String(error);

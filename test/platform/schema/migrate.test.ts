@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { SQLSTATE, sqlState } from '../../../src/platform/db.ts';
 import { migratePlatform, pendingMigrations } from '../../../src/platform/schema/migrate.ts';
 import { isAppError } from '../../../src/platform/errors.ts';
 import { packageRoot } from '../../../src/platform/root.ts';
@@ -46,6 +47,36 @@ describe('platform migrations', () => {
     await run(blank.db, sql`create table credenza.lease (name text collate "C" primary key, holder text not null, expires_at timestamptz(3) not null)`);
     await run(blank.db, sql`insert into credenza.lease values ('migration', 'gone', clock_timestamp() + interval '1 second')`);
     expect(await migratePlatform(blank.db)).to.deep.equal({ applied: ALL });
+  });
+
+  it('keep nobody waiting while somebody reads for long, and are done when the reader ends', async () => {
+    await migratePlatform(blank.db);
+    await run(blank.db, sql`delete from credenza.migration where name = '0018-upkeep'`);
+    await run(blank.db, sql`alter index credenza.search_entry_keys reset (gin_pending_list_limit)`);
+    const [reading, migrating, working] = [openTestPool(blank.url), openTestPool(blank.url), openTestPool(blank.url)];
+    let gaveUp = 0;
+    migrating.on('query-error', (error: unknown) => {
+      if (sqlState(error) === SQLSTATE.lockNotAvailable) gaveUp += 1;
+    });
+    const reader = await reading.transaction();
+    try {
+      const search = sql`select 1 from credenza.search_entry where keys like '%reader%'`;
+      await rows(reader, search);
+      const migrated = migratePlatform(migrating);
+      // 200 ms are waited for a lock at the most; whoever comes after waits no longer.
+      while (gaveUp < 3)
+        await working.transaction(async (tx) => {
+          await run(tx, sql`set local lock_timeout to '1s'`);
+          await rows(tx, search);
+        });
+      await reader.commit();
+      expect(await migrated).to.deep.equal({ applied: ['0018-upkeep'] });
+      const [index] = await rows(blank.db, sql`select reloptions from pg_class where oid = 'credenza.search_entry_keys'::regclass`);
+      expect(index).to.deep.equal({ reloptions: ['gin_pending_list_limit=256'] });
+    } finally {
+      if (!reader.isCompleted()) await reader.rollback();
+      await Promise.all([reading, migrating, working].map((pool) => pool.destroy()));
+    }
   });
 
   it('keep two plans in one database apart', async () => {

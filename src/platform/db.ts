@@ -17,6 +17,7 @@ export const SQLSTATE = {
   queryCanceled: '57014',
   undefinedColumn: '42703',
   undefinedTable: '42P01',
+  programLimitExceeded: '54000',
 } as const;
 
 // Instants, days and decimals stay text: a Date drops microseconds and a number drops digits (architecture.md, 3).

@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts';
 import { requiredId } from '../metadata/assign-ids.ts';
 import type { FieldSchema, MetadataSet } from '../metadata/types.ts';
 import { fieldKind, objectColumnOf, storedType, valueKind } from './field-types.ts';
-import { fieldsPlacedFirst, MOST_COLUMNS, MOST_MOVABLE, onSide, sideOf, SYSTEM_COLUMNS } from './side-tables.ts';
+import { fieldsPlacedFirst, MOST_ASIDE, MOST_MOVABLE, onSide, sideOf, SYSTEM_COLUMNS } from './side-tables.ts';
 
 /** Where a field's values stand, and as what. */
 export interface StoredAs {
@@ -148,7 +148,7 @@ function roomOf(objectId: string, { recorded, kept }: NamingFacts): { place(colu
     take,
     place(columns) {
       let side = 0;
-      while ((used.get(side) ?? 1) + columns > (side === 0 ? MOST_MOVABLE : MOST_COLUMNS)) side += 1;
+      while ((used.get(side) ?? 1) + columns > (side === 0 ? MOST_MOVABLE : MOST_ASIDE)) side += 1;
       return side;
     },
   };

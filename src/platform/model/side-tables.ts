@@ -3,7 +3,7 @@ import { fieldKind } from './field-types.ts';
 
 /**
  * Where the fields of a wide object stand (`architecture.md`, section 3): a row holds about 450 filled columns, so a table takes 400
- * and further fields go to side tables with the same id. The column's own name says which: `area_x1y2` stands in the object's
+ * at the most and further fields go to side tables with the same id. The column's own name says which: `area_x1y2` stands in the object's
  * table, `area_x1y2$1` in its first side table, which bears the table's name with the same ending.
  */
 
@@ -11,6 +11,11 @@ import { fieldKind } from './field-types.ts';
 export const MOST_COLUMNS = 400;
 /** Fields that may stand aside do so from here on, so that there is room for those that may not. */
 export const MOST_MOVABLE = 320;
+/**
+ * A side table takes no more than this. A row has 8,160 bytes, of which up to 216 are the header; texts of up to 23 bytes stay in it, with one more
+ * for their length (only longer ones are put elsewhere): 329 of them and the id always fit, whatever people write.
+ */
+export const MOST_ASIDE = 330;
 /** Columns of every object's table that belong to no field. */
 export const SYSTEM_COLUMNS = 9;
 /** A statement answers at most 1,664 values of a row. */

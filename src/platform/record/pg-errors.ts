@@ -5,6 +5,7 @@ import type { EffectiveModel, FieldModel, ObjectModel } from '../model/types.ts'
 interface DriverDetail {
   readonly detail: string;
   readonly constraint: string;
+  readonly message: string;
 }
 
 /** The one boundary to the driver's error objects. */
@@ -14,7 +15,7 @@ function driverDetail(error: unknown): DriverDetail {
     const value: unknown = Reflect.get(error, key);
     return typeof value === 'string' ? value : '';
   };
-  return { detail: text('detail'), constraint: text('constraint') };
+  return { detail: text('detail'), constraint: text('constraint'), message: text('message') };
 }
 
 /** Fields named in `Key (a, b)=(...) already exists.`; the values in it are never passed on. */
@@ -61,7 +62,7 @@ function overlapConflict(object: ObjectModel, { from, through, key }: EffectiveM
  */
 export function translateWriteError(object: ObjectModel, error: unknown): unknown {
   const state = sqlState(error);
-  const { detail, constraint } = driverDetail(error);
+  const { detail, constraint, message } = driverDetail(error);
   switch (state) {
     case SQLSTATE.exclusionViolation:
       return object.effective === null ? uniqueConflict(object, keyFields(object, detail), error) : overlapConflict(object, object.effective, error);
@@ -75,7 +76,22 @@ export function translateWriteError(object: ObjectModel, error: unknown): unknow
     case SQLSTATE.checkViolation:
     case SQLSTATE.notNullViolation:
       return new AppError('validation_failed', `The database refuses this ${object.label}${constraint === '' ? '' : ` (${constraint})`}.`, { cause: error });
+    case SQLSTATE.programLimitExceeded:
+      return tooLarge(object, message, error);
     default:
       return error;
   }
+}
+
+/** PostgreSQL keeps about 8,000 bytes of a row and 2,700 of an index entry together; longer values of a row it puts elsewhere, short ones it does not. */
+function tooLarge(object: ObjectModel, message: string, cause: unknown): AppError {
+  const fields = [...object.fields.values()].filter((field) => field.column !== null && message.includes(`${object.table}_${field.column}_`));
+  const errors = fields.map((field) => ({
+    pointer: `/${field.name}`,
+    code: 'too_long',
+    detail: `${field.label} is too long for its index.`,
+    fix: 'Shorten it, or have the field no longer indexed or unique.',
+  }));
+  const what = fields.length === 0 ? `This ${object.label} has more values than one record can hold.` : errors.map(({ detail }) => detail).join(' ');
+  return new AppError('validation_failed', what, { errors, cause });
 }

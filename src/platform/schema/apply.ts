@@ -166,6 +166,7 @@ const DATA_STATES: readonly string[] = [SQLSTATE.uniqueViolation, SQLSTATE.forei
 
 /** When records stand in the way that came after the plan was made, the half-made thing is taken back and the step refused. */
 async function explain(db: Knex, step: SchemaStep, error: unknown): Promise<unknown> {
+  if (sqlState(error) === SQLSTATE.programLimitExceeded) return tooLarge(step, error);
   if (!DATA_STATES.includes(sqlState(error) ?? '')) return error;
   const { takesBack } = step;
   if (takesBack !== undefined) {
@@ -179,4 +180,17 @@ async function explain(db: Knex, step: SchemaStep, error: unknown): Promise<unkn
     errors: [{ pointer: '', code: 'refused', detail: step.description, fix }],
     cause: error,
   });
+}
+
+/** Values that are too long for an index, or records that would hold too many values at once, are where they were. */
+function tooLarge(step: SchemaStep, error: unknown): AppError {
+  const fix = 'Shorten the longest values, change fewer fields of the object at a time, or have what is hidden for long enough dropped; then apply again.';
+  return new AppError(
+    'schema_refused',
+    `"${step.description}" is not possible: PostgreSQL cannot hold values of this length, or so many of them in one record.`,
+    {
+      errors: [{ pointer: '', code: 'too_long', detail: step.description, fix }],
+      cause: error,
+    },
+  );
 }

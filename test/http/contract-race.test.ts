@@ -78,7 +78,7 @@ describe('contracts of one provider in one network (quality.md, row 27)', functi
     );
     const refused = answers.filter(({ status }) => status !== 200);
     expect(refused.length, answers[0]?.text).to.equal(RIVALS - 1);
-    for (const answer of refused) expect([answer.status, answer.body['code']], answer.text).to.deep.equal([409, 'conflict_unique']);
+    for (const answer of refused) expect([answer.status, at(answer.body, 'errors.0.rule')], answer.text).to.deep.equal([409, 'none-in-force']);
     expect(await inForce()).to.equal(1);
     const states = await Promise.all(ids.map(async (id) => at(await read(id), 'status')));
     expect(states.filter((status) => status === 'provider-signed').length).to.equal(RIVALS - 1);
@@ -93,8 +93,8 @@ describe('contracts of one provider in one network (quality.md, row 27)', functi
     expect([elsewhere.status, at(elsewhere.body, 'data.inForce')], elsewhere.text).to.deep.equal([200, true]);
     const next = await signed();
     const early = await move(next, 'execute');
-    expect([early.status, early.body['code']], early.text).to.deep.equal([409, 'conflict_unique']);
-    expect(early.text).to.match(/network/i);
+    expect([early.status, at(early.body, 'errors.0.rule')], early.text).to.deep.equal([409, 'none-in-force']);
+    expect(early.text).to.contain('in force in this network');
     const old = at(
       (await admin('GET', `${ROOT}?filter=${encodeURIComponent(`inForce == true && network == '${String(parties['network'])}'`)}`)).body,
       'data.0.id',

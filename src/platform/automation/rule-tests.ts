@@ -19,7 +19,7 @@ const DEFAULT_AT = '2026-01-01T12:00:00.000Z';
 /**
  * Runs the tests that stand in rule files: which steps would be done for the given record at the given moment. Given
  * references are nested objects, to-many paths lists of objects, `old` the record before; a list named like an object
- * holds further records that a step may be repeated for. Reads nothing but the Model.
+ * holds further records that a step may be repeated for. A schedule takes up what its filter says. Reads nothing but the Model.
  */
 export function runRuleTests(model: Model): readonly ErrorDetail[] {
   const errors: ErrorDetail[] = [];
@@ -51,12 +51,19 @@ function stepsFor(model: Model, rule: CompiledRule, test: RuleTest): readonly st
   );
   const old = object !== null && isGiven(givenOld) ? world.add(object, givenOld) : null;
   const context = (variables: Readonly<Record<string, unknown>>): EvalContext => world.context(test.at ?? DEFAULT_AT, { old, created: {}, ...variables });
+  if (object !== null && !isChosen(model, rule, object, row, context({}))) return [];
   if (rule.when !== null && rule.when.run(row, context({})) !== true) return [];
   return rule.steps.flatMap((step) => {
     const repeats = step.forEach === null ? [{}] : eachOf(model, step, row, context, others).map((each) => ({ each }));
     const done = repeats.some((variables) => step.when === null || step.when.run(row, context(variables)) === true);
     return done ? [step.file.step] : [];
   });
+}
+
+/** Whether a schedule would take the record up: it fits the filter of what the rule is run for. */
+function isChosen(model: Model, { file }: CompiledRule, object: ObjectModel, row: Row, context: EvalContext): boolean {
+  const filter = 'schedule' in file.on ? file.on.for?.filter : undefined;
+  return filter === undefined || compileJs(model.expression(filter, object.name), model.expressions)(row, context) === true;
 }
 
 type ContextOf = (variables: Readonly<Record<string, unknown>>) => EvalContext;

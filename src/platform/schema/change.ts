@@ -8,7 +8,7 @@ import type { Model } from '../model/types.ts';
 import { announce, waitUntilReady } from './announced.sql.ts';
 import { runStatements, shortLocks, type Applying } from './applying.ts';
 import { recordSteps, refusedPlan, runSteps, withLockRetry } from './apply.ts';
-import { finishFill } from './fill.ts';
+import { approachSwitch, finishFill } from './fill.ts';
 import { settleFill } from './fill-state.sql.ts';
 import { withLease } from './lease.sql.ts';
 import { writeKept, writePhysicalNames } from './names.sql.ts';
@@ -57,7 +57,10 @@ export function applyWish(applier: Applier, wish: Wish, by: string, options: App
     await lease.renew(db);
     faults('schema.before_version');
     const described = metadataStep(`Put version ${String(version)} in force`);
-    await withLockRetry(db, described, () => putInForce(applying, version, announcement, by, noteOf(wish)));
+    await withLockRetry(db, described, async () => {
+      await approachSwitch(applying);
+      await putInForce(applying, version, announcement, by, noteOf(wish));
+    });
     faults('schema.after_version');
     await applier.onVersion();
     await runSteps(applying, 'after');

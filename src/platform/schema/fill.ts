@@ -66,6 +66,14 @@ export async function carryOut(
   }
 }
 
+/**
+ * What changed since the copying, while indexes were built and processes got ready, is carried over while everybody works, so that little is left for
+ * the moment in which writers wait. Writes. @throws AppError schema_refused
+ */
+export async function approachSwitch(applying: Applying): Promise<void> {
+  for (const { fill } of applying.planned.plan.steps) if (fill?.phase === 'switch') await catchUp(applying, fillOf(applying, fill.task), 'refuse');
+}
+
 /** What still changed is carried over while writers of the table wait: from here on nothing is missing. Writes. */
 export async function finishFill(tx: Knex.Transaction, applying: Applying, task: FillTask): Promise<void> {
   const fill = fillOf(applying, task);
@@ -112,11 +120,12 @@ async function copyAll({ db, lease, faults }: Applying, fill: Fill): Promise<voi
 }
 
 /** Carries over what changed meanwhile, until little is left. */
-async function catchUp({ db, lease }: Applying, fill: Fill, ifStuck: IfStuck): Promise<void> {
+async function catchUp({ db, lease }: Applying, fill: Fill, ifStuck: IfStuck | 'refuse'): Promise<void> {
   while ((await dirtyCount(db, fill.task.fieldId)) > FEW_LEFT) {
     await db.transaction(async (tx) => {
       await shortLocks(tx);
-      await copyDirty(tx, fill, FEW_LEFT * 2, ifStuck);
+      const { stuck } = await copyDirty(tx, fill, FEW_LEFT * 2, ifStuck === 'refuse' ? 'clear' : ifStuck);
+      if (ifStuck === 'refuse') refuseStuck(stuck);
     });
     await lease.renew(db);
   }

@@ -1,7 +1,11 @@
 import { expect } from 'chai';
+import { systemClock } from '../../../src/platform/clock.ts';
 import type { FieldSchema, MetadataSet } from '../../../src/platform/metadata/types.ts';
+import { beat, leave } from '../../../src/platform/schema/processes.sql.ts';
+import { makeModelStore } from '../../../src/platform/schema/store.ts';
 import type { SchemaStep } from '../../../src/platform/schema/types.ts';
-import { ident, rows, schemaOf, sql } from '../../../src/platform/sql.ts';
+import { ident, platformTable, rows, run, schemaOf, sql } from '../../../src/platform/sql.ts';
+import { openTestPool } from '../../support/database.ts';
 import { objectFile, setOf } from './builders.ts';
 import { makeWorld, refusal, type World } from './world.ts';
 
@@ -178,5 +182,38 @@ describe('change of type', () => {
     const steps = await apply(set({ type: 'string', format: 'multiline' }));
     expect(steps.map((step) => step.description)[0]).to.equal('Give up the change of type of Thing.what');
     expect(await world.values('Thing', 'what')).to.deep.equal(['1', '2']);
+  });
+
+  it('leaves little to be carried over while writers wait, however much was written while the change got ready', async () => {
+    const ids = await filled(
+      { type: 'string' },
+      Array.from({ length: 1_500 }, (_, index) => String(index)),
+    );
+    const { db } = world.database;
+    const thing = (await world.store.load()).objects.get('Thing');
+    const column = ident(thing?.fields.get('what')?.column ?? '');
+    const changing = openTestPool(world.database.url);
+    let isLocked = false;
+    let carried = 0;
+    changing.on('query-response', (response: unknown, { sql: text }: { readonly sql: string }) => {
+      isLocked ||= text.startsWith('lock table');
+      if (!isLocked || !text.includes('schema_dirty') || !text.startsWith('delete') || typeof response !== 'object' || response === null) return;
+      carried += Number(Reflect.get(response, 'rowCount'));
+    });
+    try {
+      // A process that lives and is not ready: the change waits for it, with all values carried over.
+      await beat(db, 'slow', 1);
+      const change = makeModelStore({ db: changing, clock: systemClock, extensions: {} }).apply(set({ type: 'integer' }), 'test');
+      const isCopied = async (): Promise<boolean> =>
+        (await rows(db, sql`select 1 from ${platformTable(db, 'schema_step')} where state = 'done' and description like 'Carry the values%'`)).length > 0;
+      while (!(await isCopied())) expect((await world.store.load()).version).to.equal(1);
+      await run(db, sql`update ${platformTable(db, thing?.table ?? '')} set ${column} = ${column} || '0'`);
+      await leave(db, 'slow');
+      expect((await change).version).to.equal(2);
+      expect(await world.values('Thing', 'what')).to.deep.equal(ids.map((_, index) => index * 10));
+      expect(carried).to.be.at.most(200);
+    } finally {
+      await changing.destroy();
+    }
   });
 });

@@ -97,6 +97,9 @@ async function putInForce(applying: Applying, version: number, announcement: str
   const steps = plan.steps.filter((step) => step.time === 'with');
   await db.transaction(async (tx) => {
     await shortLocks(tx);
+    // Some 17,000 rows a calendar: they are written before anybody has to wait for a lock of this transaction.
+    if (announcement !== null && (recorded.version === 0 || contentHash([...recorded.set.calendars]) !== contentHash([...plan.wanted.calendars])))
+      await fillCalendarDays(tx, calendarsOf(plan.wanted, []));
     for (const step of steps) {
       if (step.fill?.phase !== 'switch') continue;
       await finishFill(tx, applying, step.fill.task);
@@ -122,8 +125,6 @@ async function putInForce(applying: Applying, version: number, announcement: str
       note,
       announcement,
     });
-    if (recorded.version === 0 || contentHash([...recorded.set.calendars]) !== contentHash([...plan.wanted.calendars]))
-      await fillCalendarDays(tx, calendarsOf(plan.wanted, []));
   });
 }
 

@@ -5,7 +5,6 @@ import { objectColumnOf } from '../model/field-types.ts';
 import type { PhysicalName, StoredAs } from '../model/physical.ts';
 import { tableOfColumn, tableOfObject } from '../model/side-tables.ts';
 import { ident } from '../sql.ts';
-import { rememberedTables } from './names.sql.ts';
 import { countWords, KEPT_DAYS, metadataStep, refused, rowsOf, step, type PlanContext } from './step.ts';
 import type { SchemaStep } from './types.ts';
 
@@ -121,7 +120,8 @@ function objectName(id: string, context: PlanContext): string {
 }
 
 function dropTable(name: PhysicalName, context: PlanContext): SchemaStep {
-  const tables = rememberedTables(context.remembered).filter((table) => context.live.tables.has(table) && tableOfObject(table) === name.physical);
+  // A side table may be there that no field is remembered of: the last of its fields was dropped before.
+  const tables = [...context.live.tables.keys()].filter((table) => tableOfObject(table) === name.physical).sort();
   const rows = rowsOf(name.physical, context);
   return step(
     'destructive',

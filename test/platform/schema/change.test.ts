@@ -184,4 +184,30 @@ describe('schema change', () => {
     expect(error.message).to.equal('Wide would have 411 columns; a table holds at most 400.');
     expect(error.errors[0]?.fix).to.contain('an object of their own');
   });
+
+  it('writes the days of calendars before it holds a lock that others wait for', async () => {
+    const calendar = {
+      name: 'work',
+      label: 'Work',
+      zone: 'America/New_York',
+      weekdays: [1, 2, 3, 4, 5],
+      hours: { start: '09:00', end: '17:00' },
+      holidays: [],
+    };
+    const withDays = (set: MetadataSet, weekdays: readonly number[]): MetadataSet => ({ ...set, calendars: new Map([['work', { ...calendar, weekdays }]]) });
+    await apply(
+      withDays(
+        changed(base(), 'Plant', (file) => ({ ...file, required: ['label'] })),
+        [1, 2, 3, 4, 5],
+      ),
+    );
+    const asked: string[] = [];
+    world.database.db.on('query', ({ sql: text }: { readonly sql: string }) => asked.push(text));
+    await apply(withDays(base(), [1, 2, 3]));
+    const days = asked.findIndex((text) => text.startsWith('insert into') && text.includes('"calendar_day"'));
+    expect(days).to.be.within(
+      1,
+      asked.findIndex((text) => text.includes('drop constraint')),
+    );
+  });
 });

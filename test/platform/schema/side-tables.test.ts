@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { makeVirtualClock } from '../../../src/platform/clock.ts';
 import type { FieldSchema, MetadataSet } from '../../../src/platform/metadata/types.ts';
 import { sideOf, sideTables, tableOfColumn } from '../../../src/platform/model/side-tables.ts';
 import { reportDrift } from '../../../src/platform/schema/drift.ts';
@@ -141,16 +142,22 @@ describe('side tables of wide objects', function () {
     expect((await world.store.load()).version).to.equal(before);
   });
 
-  it('are gone with their object once it is dropped', async () => {
-    let now = new Date('2027-01-01T00:00:00.000Z').getTime();
-    await world.drop();
-    world = await makeWorld({ clock: { now: () => new Date(now).toISOString(), nowMs: () => now } });
-    await apply(set({ type: 'string' }));
-    await world.insert('Thing', { name: 'n', what: 'x' });
-    await apply(setOf({}));
-    now += 91 * 86_400_000;
-    await world.store.apply(setOf({}), 'test', { allowDestructive: true });
-    const { db } = world.database;
-    expect(await rows(db, sql`select 1 from pg_tables where schemaname = ${schemaOf(db)} and tablename like 'thing%'`)).to.deep.equal([]);
-  });
+  for (const [how, before] of [
+    ['with its fields', []],
+    ['after its fields', [setOf({ Thing: objectFile('Thing', { name: { type: 'string', 'x-id': 'thingname001' }, ...FULL }) })]],
+  ] as const)
+    it(`are gone with their object once it is dropped, ${how}`, async () => {
+      const clock = makeVirtualClock('2027-01-01T00:00:00.000Z');
+      await world.drop();
+      world = await makeWorld({ clock });
+      await apply(set({ type: 'string' }));
+      await world.insert('Thing', { name: 'n', what: 'x' });
+      for (const wanted of [...before, setOf({})]) {
+        await apply(wanted);
+        clock.advanceTo(new Date(clock.nowMs() + 91 * 86_400_000).toISOString());
+        await world.store.apply(wanted, 'test', { allowDestructive: true });
+      }
+      const { db } = world.database;
+      expect(await rows(db, sql`select tablename from pg_tables where schemaname = ${schemaOf(db)} and tablename like 'thing%'`)).to.deep.equal([]);
+    });
 });

@@ -15,6 +15,7 @@ interface Setting {
 const isPort = (value: string): string | null => (/^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? null : 'must be a port number from 0 to 65535');
 const isCount = (value: string): string | null => (/^[1-9]\d{0,6}$/.test(value) ? null : 'must be a whole number above 0');
 const isFlag = (value: string): string | null => (/^(true|false)$/.test(value) ? null : 'must be true or false');
+const isSwitch = (value: string): string | null => (/^(on|off)$/.test(value) ? null : 'must be on or off');
 const isUrlOf =
   (protocols: readonly string[]) =>
   (value: string): string | null =>
@@ -75,6 +76,19 @@ export const SETTINGS = [
     check: (v: string) => (/^[a-z][a-z0-9_]{0,40}$/.test(v) ? null : 'must be lower-case letters, digits and _'),
   },
   { name: 'DATABASE_POOL', fallback: '10', help: 'Connections of a process to the database.', check: isCount },
+  {
+    name: 'DATABASE_PREPARED_STATEMENTS',
+    fallback: 'on',
+    help: 'off: no statement is given a name, as a pooler in transaction mode needs it (docs/operations.md).',
+    check: isSwitch,
+  },
+  {
+    name: 'DATABASE_DIRECT_URL',
+    fallback: '',
+    help: 'The same database past any pooler, for indexes that are made beside running work; empty = DATABASE_URL.',
+    check: isUrlOf(['postgres:', 'postgresql:']),
+    secret: true,
+  },
   { name: 'SLOW_STATEMENT_MS', fallback: '1000', help: 'Statements that take longer are logged with their plan, without values.', check: isCount },
   { name: 'CREDENZA_DATA', fallback: '.data', help: 'Data directory of the embedded PostgreSQL.' },
   { name: 'CREDENZA_METADATA', fallback: '', help: 'Package directories laid over the shipped metadata, separated by commas.' },
@@ -118,6 +132,10 @@ export interface Config {
   readonly databaseUrl: string | null;
   readonly schema: string;
   readonly poolSize: number;
+  /** Whether statements that are sent often are given names. */
+  readonly prepares: boolean;
+  /** The same database past any pooler; null: `databaseUrl` leads there. */
+  readonly directUrl: string | null;
   /** Milliseconds. */
   readonly slowStatementMs: number;
   readonly dataDirectory: string;
@@ -186,6 +204,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     databaseUrl: get('DATABASE_URL') || null,
     schema: get('DATABASE_SCHEMA'),
     poolSize: Number(get('DATABASE_POOL')),
+    prepares: get('DATABASE_PREPARED_STATEMENTS') === 'on',
+    directUrl: get('DATABASE_DIRECT_URL') || null,
     slowStatementMs: Number(get('SLOW_STATEMENT_MS')),
     dataDirectory: resolve(directory, get('CREDENZA_DATA')),
     packages: get('CREDENZA_METADATA')

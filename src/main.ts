@@ -103,7 +103,8 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const random = overrides.random ?? randomBytes;
   const log = overrides.log ?? makeLog(config.logLevel);
   const slow = { overMs: config.slowStatementMs, report: (statement: SlowStatement) => void log.warn(statement, 'slow statement') };
-  const db = overrides.db ?? openDb({ url: config.databaseUrl, schema: config.schema, poolSize: config.poolSize, statementTimeoutMs: 30_000, slow });
+  const { databaseUrl: url, schema, poolSize, prepares, directUrl } = config;
+  const db = overrides.db ?? openDb({ url, schema, poolSize, statementTimeoutMs: 30_000, slow, prepares, directUrl });
   const idRandom = overrides.random ?? inBlocks(random);
   const newId = (): string => uuidV7(clock.nowMs(), idRandom);
   let publicUrl = config.publicUrl.replace(/\/+$/, '');

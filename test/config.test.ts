@@ -34,6 +34,17 @@ describe('configuration', () => {
     });
   });
 
+  it('takes on or off for names of statements, and an address past the pooler', () => {
+    expect(loadConfig({}, '/nowhere')).to.include({ prepares: true, directUrl: null });
+    const set = { DATABASE_PREPARED_STATEMENTS: 'off', DATABASE_DIRECT_URL: 'postgres://there/plan' };
+    expect(loadConfig(set, '/nowhere')).to.include({ prepares: false, directUrl: 'postgres://there/plan' });
+    expect(loadConfig(set, '/nowhere').listing.find((entry) => entry.name === 'DATABASE_DIRECT_URL')?.value).to.equal('(set)');
+    expect(refusal(() => loadConfig({ DATABASE_PREPARED_STATEMENTS: 'false', DATABASE_DIRECT_URL: 'http://there' }, '/nowhere')).pointers).to.deep.equal([
+      '/DATABASE_PREPARED_STATEMENTS',
+      '/DATABASE_DIRECT_URL',
+    ]);
+  });
+
   it('takes how many proxies to believe, or which, and never all of them', () => {
     const trusted = (value: string): unknown => loadConfig({ TRUST_PROXY: value }, '/nowhere').trustProxy;
     expect([trusted(''), trusted('false'), trusted('2')]).to.deep.equal([false, false, 2]);

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import knexFactory, { type Knex } from 'knex';
 import pg from 'pg';
+import { AppError } from './errors.ts';
 import type { SlowReport, SlowWatch } from './sql.ts';
 
 /** PostgreSQL's SQLSTATE codes that the product reacts to. */
@@ -32,7 +33,25 @@ export interface DbOptions {
   readonly applicationName?: string;
   /** Who is told of statements that take long. */
   readonly slow?: SlowReport;
+  /** False where no statement may have a name (default true). */
+  readonly prepares?: boolean;
+  /** The same database past any pooler; null or left out: `url` leads there. */
+  readonly directUrl?: string | null;
 }
+
+/** What a connection is opened with. A pooler that ignores it needs the role to have the same; `migrate.ts` looks. */
+export const SESSION_SETTINGS = {
+  timezone: 'UTC',
+  datestyle: 'ISO',
+  // Compiling a statement took 0.7 to 3 s where running it took milliseconds: single expressions of forms and rules.
+  jit: 'off',
+  // Two neighbouring letters exchanged in a name of seven leave 0.375 of its trigrams; the default is 0.6.
+  'pg_trgm.word_similarity_threshold': '0.35',
+} as const;
+
+const START_OPTIONS = Object.entries(SESSION_SETTINGS)
+  .map(([name, value]) => `-c ${name}=${value}`)
+  .join(' ');
 
 const ignore = (): void => undefined;
 
@@ -44,16 +63,67 @@ export function openDb(options: DbOptions): Knex {
       connectionString: options.url,
       application_name: options.applicationName ?? 'credenza',
       statement_timeout: options.statementTimeoutMs,
-      // Compiling a statement took 0.7 to 3 s where running it took milliseconds: single expressions of forms and rules.
-      // Two neighbouring letters exchanged in a name of seven leave 0.375 of its trigrams; the default is 0.6.
-      options: '-c timezone=UTC -c datestyle=ISO -c jit=off -c pg_trgm.word_similarity_threshold=0.35',
+      options: START_OPTIONS,
     },
     pool: { min: 0, max: options.poolSize, acquireTimeoutMillis: 15_000 },
     // knex prints connection errors to the console besides rejecting with them; the rejection is enough.
     log: { warn: ignore, error: ignore, debug: ignore, deprecate: ignore },
   });
-  db.userParams = { schema: options.schema, ...(options.slow === undefined ? {} : { slow: { ...options.slow, db } satisfies SlowWatch }) };
+  const ownSession: OwnSession = { isDirect: (options.directUrl ?? null) !== null, open: () => openSession(options) };
+  db.userParams = {
+    schema: options.schema,
+    prepares: options.prepares ?? true,
+    ownSession,
+    ...(options.slow === undefined ? {} : { slow: { ...options.slow, db } satisfies SlowWatch }),
+  };
   return db;
+}
+
+interface OwnSession {
+  readonly isDirect: boolean;
+  readonly open: () => Knex;
+}
+
+function openSession(options: DbOptions): Knex {
+  return openDb({ ...options, url: options.directUrl ?? options.url, poolSize: 1, prepares: false });
+}
+
+/**
+ * Runs work on a connection of its own, whose settings it may change and which is closed afterwards: a pooler in transaction mode would give
+ * each statement another one, and what was set to others.
+ * @throws AppError config_invalid where there is a pooler and no address past it is known
+ */
+export async function inOwnSession<T>(db: Knex, work: (session: Knex, connection: unknown) => Promise<T>): Promise<T> {
+  const { isDirect, open } = ownSessionOf(db);
+  const session = open();
+  try {
+    const connection: unknown = await session.client.acquireConnection();
+    try {
+      if (!isDirect) await refusePooler(session, connection);
+      return await work(session, connection);
+    } finally {
+      await session.client.releaseConnection(connection);
+    }
+  } finally {
+    await session.destroy();
+  }
+}
+
+/** The one boundary to what `openDb` keeps with a pool for this. */
+function ownSessionOf(db: Knex): OwnSession {
+  const own: OwnSession = db.userParams['ownSession'];
+  return own;
+}
+
+/** A pooler tells each of its clients another process than the one that runs its statements. */
+async function refusePooler(session: Knex, connection: unknown): Promise<void> {
+  const { rows: found } = await session.raw<{ rows: readonly { readonly pid: number }[] }>('select pg_backend_pid() as pid').connection(connection);
+  const told = typeof connection === 'object' && connection !== null && 'processID' in connection ? connection.processID : null;
+  if (found[0]?.pid === told) return;
+  throw new AppError(
+    'config_invalid',
+    'DATABASE_URL leads to a connection pooler. This change makes or drops an index beside running work, which needs a connection of its own: set DATABASE_DIRECT_URL to the address of PostgreSQL itself.',
+  );
 }
 
 /** The SQLSTATE of a driver error, or undefined. */

@@ -34,7 +34,8 @@ async function demo(call: Call): Promise<void> {
   const started = performance.now();
   const database = await openDatabase(call.config, call.io, 'command');
   const config = { ...sandboxConfig(call.config, NAME), databaseUrl: database.url };
-  const db = openDb({ url: database.url, schema: config.schema, poolSize: 4, statementTimeoutMs: 120_000 });
+  const { schema, prepares, directUrl } = config;
+  const db = openDb({ url: database.url, schema, poolSize: 4, statementTimeoutMs: 120_000, prepares, directUrl });
   try {
     await removeFormer(db, config.schema);
     const end = systemClock.now();

@@ -106,7 +106,8 @@ function copyMarked(app: App, schema: string): Promise<void> {
 }
 
 async function inSchema<T>(app: App, schema: string, work: (db: Knex) => Promise<T>): Promise<T> {
-  const db = openDb({ url: app.config.databaseUrl, schema, poolSize: 4, statementTimeoutMs: 120_000 });
+  const { databaseUrl: url, prepares, directUrl } = app.config;
+  const db = openDb({ url, schema, poolSize: 4, statementTimeoutMs: 120_000, prepares, directUrl });
   try {
     return await work(db);
   } finally {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Knex } from 'knex';
-import { SQLSTATE, sqlState } from '../db.ts';
+import { inOwnSession, SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { ident, keyword, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
 import { runStatements, shortLocks, type Applying } from './applying.ts';
@@ -92,27 +92,17 @@ async function runRepeated(applying: Applying, step: SchemaStep, ordinal: number
 async function runAlone(applying: Applying, step: SchemaStep, ordinal: number): Promise<void> {
   const { db } = applying;
   await recordStep(db, applying, step, ordinal, 'running');
-  const connection: unknown = await db.client.acquireConnection();
-  const alone = (text: string): Promise<unknown> => db.raw<unknown>(text).connection(connection).then();
-  const [before] = await rowsOn(db, connection, `select current_setting('lock_timeout') as lock, current_setting('statement_timeout') as statement`);
-  try {
+  await inOwnSession(db, async (session, connection) => {
+    const alone = (text: string): Promise<unknown> => session.raw<unknown>(text).connection(connection).then();
     await alone(`select set_config('lock_timeout', '${String(GIVE_UP_MS)}', false), set_config('statement_timeout', '0', false)`);
-    for (const statement of step.sql) await alone(statement);
-  } catch (error) {
-    for (const index of step.makes ?? []) await alone(`drop index concurrently if exists ${ident(schemaOf(db), index).text}`);
-    throw error;
-  } finally {
-    await db
-      .raw(`select set_config('lock_timeout', ?, false), set_config('statement_timeout', ?, false)`, [String(before?.['lock']), String(before?.['statement'])])
-      .connection(connection);
-    await db.client.releaseConnection(connection);
-  }
+    try {
+      for (const statement of step.sql) await alone(statement);
+    } catch (error) {
+      for (const index of step.makes ?? []) await alone(`drop index concurrently if exists ${ident(schemaOf(db), index).text}`);
+      throw error;
+    }
+  });
   await recordStep(db, applying, step, ordinal, 'done');
-}
-
-async function rowsOn(db: Knex, connection: unknown, text: string): Promise<Record<string, unknown>[]> {
-  const answer = await db.raw<{ rows: Record<string, unknown>[] }>(text).connection(connection);
-  return answer.rows;
 }
 
 async function recordStep(db: Knex, { clock, planned }: Applying, step: SchemaStep, ordinal: number, state: 'running' | 'done'): Promise<void> {

@@ -17,9 +17,9 @@ import * as savedViewVersions from '../../../migrations/0015-saved-view-versions
 import * as announcedMetadata from '../../../migrations/0016-announced-metadata.ts';
 import * as historyByYear from '../../../migrations/0017-history-by-year.ts';
 import * as upkeep from '../../../migrations/0018-upkeep.ts';
-import { SQLSTATE, sqlState } from '../db.ts';
+import { SESSION_SETTINGS, SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
-import { ident, keyword, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
+import { ident, joinSql, keyword, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
 
 interface Migration {
   readonly name: string;
@@ -85,10 +85,13 @@ export async function pendingMigrations(db: Knex): Promise<readonly string[]> {
 }
 
 async function checkServer(db: Knex): Promise<void> {
-  let version: number;
+  let found: Readonly<Record<string, unknown>> = {};
   try {
-    const [row] = await rows(db, sql`select current_setting('server_version_num')::int as version`);
-    version = Number(row?.['version']);
+    const settings = Object.keys(SESSION_SETTINGS).map((name) => sql`current_setting(${name}, true) as ${ident(name)}`);
+    [found = {}] = await rows(
+      db,
+      sql`select current_setting('server_version_num')::int as version, current_setting('statement_timeout') as statement_timeout, ${joinSql(settings)}`,
+    );
   } catch (error) {
     const reason = error instanceof Error ? error.message || error.name : 'no answer';
     throw new AppError('external_unavailable', `The database does not answer: ${reason}. Check DATABASE_URL and that the server runs.`, {
@@ -96,9 +99,25 @@ async function checkServer(db: Knex): Promise<void> {
       retryAfterSeconds: 5,
     });
   }
+  const version = Number(found['version']);
   if (version < OLDEST_SERVER) {
     throw new AppError('config_invalid', `PostgreSQL 15 or newer is needed; DATABASE_URL points at ${String(Math.floor(version / 10_000))}.`);
   }
+  checkSession(found);
+}
+
+/** A pooler may be told to ignore what connections are opened with; then the role must have it (docs/operations.md). */
+function checkSession(found: Readonly<Record<string, unknown>>): void {
+  const lacking = Object.entries(SESSION_SETTINGS).flatMap(([name, value]) => {
+    const is = String(found[name] ?? '');
+    return is === value || is.startsWith(`${value},`) ? [] : [`set ${name} = '${value}'`];
+  });
+  if (String(found['statement_timeout']) === '0') lacking.push(`set statement_timeout = '30s'`);
+  if (lacking.length === 0) return;
+  throw new AppError(
+    'config_invalid',
+    `The database ignores the settings that connections are opened with, as behind a pooler. Give them to the role of DATABASE_URL: ${lacking.map((part) => `alter role ... ${part};`).join(' ')}`,
+  );
 }
 
 async function prepare(db: Knex): Promise<void> {

@@ -17,7 +17,7 @@ import { systemCall } from './call-context.ts';
 import { compileRules, type RuleSet } from './compile.ts';
 import { handleEvents } from './events.ts';
 import type { MailValues } from './mail-data.ts';
-import { runNext, type RunTools } from './run.ts';
+import { runDueRuns, type RunTools } from './run.ts';
 import { isRunDue, nextDueAfter, readyAgain } from './runs.sql.ts';
 import { claimSchedule, isScheduleDue, moveSchedule, removeSchedules, type RuleSchedule } from './schedules.sql.ts';
 import { scanRule, syncSchedules } from './timed.ts';
@@ -118,17 +118,15 @@ export function makeAutomation(options: AutomationOptions): Automation {
 
   const runRuns = async (db: Knex): Promise<number> => {
     if (!(await holds(db, isRunDue(db, clock.now())))) return 0;
-    let done = 0;
     return onModelInForce(async () => {
       const model = await currentModel();
       const rules = compileRules(model);
       try {
-        while (done < RUNS_A_BATCH && (await runNext(db, tools, model, rules))) done += 1;
+        return await runDueRuns(db, tools, model, rules, RUNS_A_BATCH);
       } catch (error) {
         if (isAppError(error, 'model_changed')) options.onModelChanged?.();
         throw error;
       }
-      return done;
     });
   };
 

@@ -3,7 +3,9 @@ import type { CallContext } from '../access/types.ts';
 import type { EvalContext, ReadPath, Row } from '../expression/types.ts';
 import type { Model } from '../model/types.ts';
 import { makePolicies } from '../policies/policies.ts';
-import { objectOf, loadRelated, loadRows } from './records.sql.ts';
+import { makeCrew } from './crew.ts';
+import { objectOf } from './records.sql.ts';
+import { loadsOf, makeLoads, type RecordLoads } from './run-data.ts';
 import type { Compiled } from './types.ts';
 
 /** Most levels of references that one expression can follow. */
@@ -19,10 +21,12 @@ export interface Evaluator {
   reading<T>(variables: Readonly<Record<string, unknown>>, compute: (context: EvalContext) => T): Promise<T>;
   /** Forgets what was read, after a write. */
   forget(): void;
+  /** Where it gets records from. */
+  readonly loads: RecordLoads;
 }
 
-/** An evaluator over one handle and call; reads other records as they are now. */
-export function makeEvaluator(db: Knex, call: CallContext): Evaluator {
+/** An evaluator over one handle and call; reads other records as they are now, each by itself unless told how. */
+export function makeEvaluator(db: Knex, call: CallContext, loads: RecordLoads = loadsOf(db, call.model)): Evaluator {
   const { model } = call;
   const policies = makePolicies(model);
   const ones = new Map<string, Row | null>();
@@ -54,15 +58,16 @@ export function makeEvaluator(db: Knex, call: CallContext): Evaluator {
       });
       if (missingOnes.size === 0 && missingManys.size === 0) return value;
       for (const [object, ids] of missingOnes) {
-        const found = await loadRows(db, model, object, [...ids], true);
+        const found = await loads.rows(object, [...ids], true);
         for (const id of ids) ones.set(`${object} ${id}`, found.get(id) ?? null);
       }
-      for (const [key, [object, via, id]] of missingManys) manys.set(key, await loadRelated(db, model, object, via, id));
+      for (const [key, [object, via, id]] of missingManys) manys.set(key, await loads.related(object, via, id));
     }
     throw new RangeError(`An expression follows more than ${String(MAX_ROUNDS)} references.`);
   }
 
   return {
+    loads,
     reading,
     evaluate: (expression, row, variables) => reading(variables, (context) => expression.run(row ?? {}, context)),
     forget() {
@@ -70,6 +75,13 @@ export function makeEvaluator(db: Knex, call: CallContext): Evaluator {
       manys.clear();
     },
   };
+}
+
+/** Does works that only read, side by side: what they need of other records is read together. Answers in their order. */
+export function evaluateTogether<T>(db: Knex, call: CallContext, works: readonly ((evaluator: Evaluator) => Promise<T>)[]): Promise<readonly T[]> {
+  const crew = makeCrew();
+  const loads = makeLoads(crew, db, call.model);
+  return crew.run(works.map((work) => (member) => work(makeEvaluator(db, call, loads(member)))));
 }
 
 /**

@@ -7,7 +7,7 @@ import { claimEvent, claimEvents, closeEvents, deferEvent } from '../jobs/events
 import type { EventRow } from '../jobs/types.ts';
 import type { Log } from '../log.ts';
 import type { RuleSet } from './compile.ts';
-import { makeEvaluator } from './evaluate.ts';
+import { evaluateTogether, type Evaluator } from './evaluate.ts';
 import { matchEvent, runOfMatch } from './match.ts';
 import { insertRuns, type NewRun } from './runs.sql.ts';
 import { listSchedules } from './schedules.sql.ts';
@@ -53,19 +53,22 @@ async function settleOneByOne(db: Knex, context: CallContext, rules: RuleSet, ev
 }
 
 async function settle(tx: Knex.Transaction, context: CallContext, rules: RuleSet, events: readonly EventRow[]): Promise<number> {
-  const evaluator = makeEvaluator(tx, context);
   const schedules = rules.timed.length === 0 || events.length === 0 ? [] : await listSchedules(tx);
   const places = new Map(schedules.map((entry) => [entry.ruleId, entry]));
-  const runs: NewRun[] = [];
-  for (const event of events) {
-    for (const rule of rules.byObject.get(event.object) ?? []) {
-      for (const match of await matchEvent(tx, context, rule, event, evaluator)) {
-        if (match.matched) runs.push(runOfMatch(context, rule, event, match));
+  const runs = await evaluateTogether(
+    tx,
+    context,
+    events.map((event) => async (evaluator: Evaluator): Promise<readonly NewRun[]> => {
+      const found: NewRun[] = [];
+      for (const rule of rules.byObject.get(event.object) ?? []) {
+        for (const match of await matchEvent(tx, context, rule, event, evaluator)) {
+          if (match.matched) found.push(runOfMatch(context, rule, event, match));
+        }
       }
-    }
-    runs.push(...(await lateFires(tx, context, rules, places, event, evaluator)));
-  }
-  await insertRuns(tx, runs, context.now);
+      return [...found, ...(await lateFires(context, rules, places, event, evaluator))];
+    }),
+  );
+  await insertRuns(tx, runs.flat(), context.now);
   fault('events.after_runs');
   return closeEvents(
     tx,

@@ -5,7 +5,7 @@ import type { EventRow } from '../jobs/types.ts';
 import type { Model } from '../model/types.ts';
 import { rowOf } from '../record/images.ts';
 import { makeEvaluator, valuesRead, type Evaluator } from './evaluate.ts';
-import { loadRows, objectOf } from './records.sql.ts';
+import { objectOf } from './records.sql.ts';
 import type { NewRun } from './runs.sql.ts';
 import type { CompiledRule, RuleRun, RunTrace } from './types.ts';
 
@@ -73,9 +73,7 @@ export async function matchEvent(
   const object = objectOf(context.model, event.object);
   const results: MatchResult[] = [];
   const images =
-    event.recordId === null || event.after === null
-      ? await loadRows(db, context.model, event.object, ids)
-      : new Map([[event.recordId, rowOf(object, event.after)]]);
+    event.recordId === null || event.after === null ? await evaluator.loads.rows(event.object, ids) : new Map([[event.recordId, rowOf(object, event.after)]]);
   const before = event.before === null ? null : rowOf(object, event.before);
   for (const recordId of ids) {
     const after = images.get(recordId);

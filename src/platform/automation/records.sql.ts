@@ -23,16 +23,29 @@ export async function loadRows(db: Knex, model: Model, objectName: string, ids: 
   );
 }
 
-/** Live records whose reference `via` points at a record, oldest first. Reads only. */
-export async function loadRelated(db: Knex, model: Model, objectName: string, via: string, id: string): Promise<readonly Row[]> {
+/** Live records whose reference `via` points at each of some records, oldest first. Reads only. */
+export async function loadRelatedTo(
+  db: Knex,
+  model: Model,
+  objectName: string,
+  via: string,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, readonly Row[]>> {
   const object = objectOf(model, objectName);
   const column = object.fields.get(via)?.column;
   if (column === undefined || column === null) throw new AppError('metadata_invalid', `${objectName} has no reference "${via}".`);
   const found = await rows(
     db,
-    sql`select ${columnsOf(object)} from ${wholeTable(schemaOf(db), object)} where ${ident(column)} = ${id}::uuid and deleted_at is null order by created_at, id`,
+    sql`select ${columnsOf(object)} from ${wholeTable(schemaOf(db), object)} where ${ident(column)} = any(${[...ids]}::uuid[]) and deleted_at is null order by created_at, id`,
   );
-  return found.map((row) => rowOf(object, imageOf(object, row)));
+  const byParent = new Map<string, Row[]>();
+  for (const row of found) {
+    const parent = String(row[column]);
+    const known = byParent.get(parent);
+    if (known === undefined) byParent.set(parent, [rowOf(object, imageOf(object, row))]);
+    else known.push(rowOf(object, imageOf(object, row)));
+  }
+  return byParent;
 }
 
 /** An object by name. */

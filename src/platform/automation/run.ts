@@ -13,9 +13,12 @@ import { rowOf } from '../record/images.ts';
 import { requireInForce } from '../schema/processes.sql.ts';
 import { systemCall } from './call-context.ts';
 import type { RuleSet } from './compile.ts';
-import { loadRows, objectOf } from './records.sql.ts';
-import { beforeImage, claimRun, failRun, finishRun } from './runs.sql.ts';
-import { runSteps, type StepTools } from './steps.ts';
+import { makeCrew } from './crew.ts';
+import { objectOf } from './records.sql.ts';
+import { makeRunData, type RunData } from './run-data.ts';
+import { claimRuns, failRun } from './runs.sql.ts';
+import type { StepTools } from './stage.ts';
+import { runSteps } from './steps.ts';
 import type { CompiledRule, RuleRecord, RuleRun } from './types.ts';
 
 /** Pauses before the 2nd, 3rd ... attempt of a run. */
@@ -42,49 +45,78 @@ export interface RunTools extends StepTools {
   readonly log: Log;
 }
 
+/** Most runs that share a transaction: what they write is held from others for as long. */
+const MOST_TOGETHER = 50;
+
 /**
- * Does the next due run: all its steps and its end in one transaction. A failure leaves nothing of it but the note of
- * the attempt. Answers false when none is due.
- * @throws AppError model_changed when another Model is in force: the run is untouched, and due by that one
+ * Does due runs, up to a number: all steps and the end of each in one transaction, which up to 50 runs share. A failure leaves
+ * nothing of a transaction; its runs are then done in smaller sets, and what fails alone leaves the note of its attempt.
+ * @returns how many runs were tried; 0 when none is due
+ * @throws AppError model_changed when another Model is in force: what is left is untouched, and due by that one
  */
-export async function runNext(db: Knex, tools: RunTools, model: Model, rules: RuleSet): Promise<boolean> {
-  let claimed: RuleRun | null = null;
-  try {
-    await inTransaction(db, async (tx) => {
-      claimed = await claimRun(tx, tools.clock.now());
-      if (claimed === null) return;
-      fault('run.after_claim');
-      await perform(tx, tools, model, rules, claimed);
-      fault('run.before_commit');
-    });
-    if (claimed !== null) fault('run.after_commit');
-  } catch (error) {
-    // Narrowed by hand: the compiler does not see the assignment inside the closure.
-    const failed: RuleRun | null = claimed;
-    if (failed === null || isAppError(error, 'model_changed')) throw error;
-    // What a replaced Model could not do is not a failure of the run.
-    await requireInForce(db, model.version);
-    await noteFailure(db, tools, failed, error);
+export async function runDueRuns(db: Knex, tools: RunTools, model: Model, rules: RuleSet, atMost: number): Promise<number> {
+  let done = 0;
+  let together = MOST_TOGETHER;
+  while (done < atMost) {
+    const { claimed, error } = await runTogether(db, tools, model, rules, Math.min(together, atMost - done));
+    const [run, ...others] = claimed;
+    if (run === undefined) break;
+    if (error !== null && others.length > 0) {
+      together = Math.ceil(claimed.length / 2);
+      continue;
+    }
+    if (error !== null) await noteFailure(db, tools, run, error.thrown);
+    done += claimed.length;
+    together = Math.min(together * 2, MOST_TOGETHER);
   }
-  return claimed !== null;
+  return done;
 }
 
-async function perform(tx: Knex.Transaction, tools: RunTools, model: Model, rules: RuleSet, run: RuleRun): Promise<void> {
-  const now = tools.clock.now();
+interface Tried {
+  readonly claimed: readonly RuleRun[];
+  /** Nothing of them was done. */
+  readonly error: { readonly thrown: unknown } | null;
+}
+
+async function runTogether(db: Knex, tools: RunTools, model: Model, rules: RuleSet, most: number): Promise<Tried> {
+  let claimed: readonly RuleRun[] = [];
+  try {
+    await inTransaction(db, async (tx) => {
+      claimed = await claimRuns(tx, tools.clock.now(), most);
+      if (claimed.length === 0) return;
+      fault('run.after_claim');
+      const crew = makeCrew();
+      const dataOf = makeRunData(crew, tx, model, tools);
+      await crew.run(claimed.map((run) => (member) => perform(tx, tools, dataOf(member), model, rules, run)));
+      fault('run.before_commit');
+    });
+    if (claimed.length > 0) fault('run.after_commit');
+    return { claimed, error: null };
+  } catch (error) {
+    if (claimed.length === 0 || isAppError(error, 'model_changed')) throw error;
+    // What a replaced Model could not do is not a failure of the runs.
+    await requireInForce(db, model.version);
+    return { claimed, error: { thrown: error } };
+  }
+}
+
+async function perform(tx: Knex.Transaction, tools: RunTools, data: RunData, model: Model, rules: RuleSet, run: RuleRun): Promise<void> {
+  const at = tools.clock.now();
   const skip = async (reason: string): Promise<void> => {
-    await requireInForce(tx, model.version);
-    await finishRun(tx, run.id, 'skipped', { ...run.trace, reason }, null, now);
+    await data.alone(() => requireInForce(tx, model.version));
+    await data.finish({ id: run.id, state: 'skipped', trace: { ...run.trace, reason }, at });
   };
   const rule = rules.byId.get(run.ruleId);
   if (rule === undefined) return skip(`The rule "${run.rule}" is no longer there or was switched off.`);
   let record: RuleRecord | null = null;
   if (run.recordId !== null && run.object !== null) {
-    const row = (await loadRows(tx, model, run.object, [run.recordId])).get(run.recordId);
+    const row = (await data.rows(run.object, [run.recordId])).get(run.recordId);
     if (row === undefined) return skip('The record is no longer there.');
     record = { object: run.object, id: run.recordId, row };
   }
-  const steps = await runSteps(tools, tx, callOf(tools, model, rule, run), rule, run, record, await oldOf(tx, model, rule, run));
-  await finishRun(tx, run.id, 'done', { ...run.trace, steps }, null, now);
+  const old = await oldOf(data, model, rule, run);
+  const steps = await runSteps(tools, tx, data, callOf(tools, model, rule, run), rule, run, record, old);
+  await data.finish({ id: run.id, state: 'done', trace: { ...run.trace, steps }, at });
 }
 
 function callOf(tools: RunTools, model: Model, rule: CompiledRule, run: RuleRun): CallContext {
@@ -92,9 +124,9 @@ function callOf(tools: RunTools, model: Model, rule: CompiledRule, run: RuleRun)
   return systemCall(model, tools.clock, tools.random, `rule ${rule.name}`, { kind: 'rule', rule: rule.name, ruleVersion: model.version, run: run.id, chain });
 }
 
-async function oldOf(tx: Knex.Transaction, model: Model, rule: CompiledRule, run: RuleRun): Promise<Row | null> {
+async function oldOf(data: RunData, model: Model, rule: CompiledRule, run: RuleRun): Promise<Row | null> {
   if (run.eventId === null || rule.object === null) return null;
-  const before = await beforeImage(tx, run.eventId);
+  const before = await data.before(run.eventId);
   return before === null ? null : rowOf(objectOf(model, rule.object), before);
 }
 

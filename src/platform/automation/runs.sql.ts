@@ -54,14 +54,14 @@ export async function insertRuns(tx: Knex.Transaction, runs: readonly NewRun[], 
 }
 
 /**
- * Takes the next due run and holds its row until the transaction ends, which is the run's own: a killed worker leaves
- * nothing behind and the run is free again at once. Due runs of one record go one after the other in the order in which
+ * Takes due runs, at most one of a record, and holds their rows until the transaction ends, which is the runs' own: a killed
+ * worker leaves nothing behind and the runs are free again at once. Due runs of one record go one after the other in the order in which
  * they were made, and a run waits for an earlier one of its rule and record also while that one waits to be tried again:
- * a rule sees a record's events in their order. Other rules of the record do not wait for it.
+ * a rule sees a record's events in their order. Other rules of the record do not wait for it. A run without a record is taken alone.
  */
-export async function claimRun(tx: Knex.Transaction, now: Instant): Promise<RuleRun | null> {
+export async function claimRuns(tx: Knex.Transaction, now: Instant, limit: number): Promise<readonly RuleRun[]> {
   const table = platformTable(tx, 'rule_run');
-  const [found] = await rows(
+  const found = await rows(
     tx,
     sql`select r.* from ${table} r where r.state = 'ready' and r.due_at <= ${now}::timestamptz
           and (r.record_id is null or not exists (
@@ -69,9 +69,11 @@ export async function claimRun(tx: Knex.Transaction, now: Instant): Promise<Rule
               and (p.rule_id = r.rule_id or (p.due_at <= ${now}::timestamptz and not exists (
                 select from ${table} q where q.record_id = p.record_id and q.rule_id = p.rule_id and q.state = 'ready'
                   and q.seq < p.seq and q.due_at > ${now}::timestamptz)))))
-        order by r.due_at, r.seq limit 1 for update of r skip locked`,
+        order by r.due_at, r.seq limit ${limit}::int for update of r skip locked`,
   );
-  return found === undefined ? null : readRun(found);
+  const runs = found.map(readRun);
+  const single = runs.findIndex(({ recordId }) => recordId === null);
+  return single < 0 ? runs : runs.slice(0, Math.max(1, single));
 }
 
 /** Holds when some run is due. */
@@ -79,19 +81,19 @@ export function isRunDue(db: Knex, now: Instant): Sql {
   return sql`exists (select from ${platformTable(db, 'rule_run')} where state = 'ready' and due_at <= ${now}::timestamptz)`;
 }
 
-/** Ends a run, in the transaction that holds its effects. */
-export async function finishRun(
-  tx: Knex.Transaction,
-  id: string,
-  state: Exclude<RunState, 'ready'>,
-  trace: RunTrace,
-  error: string | null,
-  now: Instant,
-): Promise<void> {
+export interface EndedRun {
+  readonly id: string;
+  readonly state: Exclude<RunState, 'ready'>;
+  readonly trace: RunTrace;
+  readonly at: Instant;
+}
+
+/** Ends runs, in the transaction that holds their effects. */
+export async function finishRuns(tx: Knex.Transaction, ended: readonly EndedRun[]): Promise<void> {
   await run(
     tx,
-    sql`update ${platformTable(tx, 'rule_run')} set state = ${state}, trace = ${JSON.stringify(trace)}::jsonb, error = ${error}, attempts = attempts + 1,
-        finished_at = ${now}::timestamptz where id = ${id}::uuid and state = 'ready'`,
+    sql`update ${platformTable(tx, 'rule_run')} r set state = e.state, trace = e.trace, error = null, attempts = attempts + 1, finished_at = e.at
+        from jsonb_to_recordset(${JSON.stringify(ended)}::jsonb) as e(id uuid, state text, trace jsonb, at timestamptz) where r.id = e.id and r.state = 'ready'`,
   );
 }
 
@@ -137,20 +139,32 @@ export async function listRuns(db: Knex, query: RunQuery): Promise<readonly Rule
   return found.map(readRun);
 }
 
-/** Remembers under each of the keys that a step was done; false when it had been before, under any of them. */
-export async function markOnce(tx: Knex.Transaction, keys: readonly string[], recordId: string | null, now: Instant): Promise<boolean> {
-  const touched = await run(
-    tx,
-    sql`insert into ${platformTable(tx, 'step_once')} (key, record_id, at)
-        select key, ${recordId}::uuid, ${now}::timestamptz from unnest(${[...keys]}::text[]) as k (key) on conflict do nothing`,
-  );
-  return touched === keys.length;
+export interface OnceMark {
+  readonly keys: readonly string[];
+  readonly recordId: string | null;
+  readonly at: Instant;
 }
 
-/** Before-image of a logged event; null when it has none. */
-export async function beforeImage(db: Knex, eventId: string): Promise<Readonly<Record<string, unknown>> | null> {
-  const [found] = await rows(db, sql`select before from ${platformTable(db, 'event_log')} where id = ${eventId}::uuid`);
-  return (found?.['before'] ?? null) as Readonly<Record<string, unknown>> | null;
+/** Remembers under each of the keys of a mark that it was done; false for a mark that had been before, under any of them. Equal marks follow each other. */
+export async function markOnce(tx: Knex.Transaction, marks: readonly OnceMark[]): Promise<readonly boolean[]> {
+  const wanted = marks.flatMap(({ keys, recordId, at }) => keys.map((key) => ({ key, record_id: recordId, at })));
+  const found = await rows(
+    tx,
+    sql`insert into ${platformTable(tx, 'step_once')} (key, record_id, at)
+        select key, record_id, at from jsonb_to_recordset(${JSON.stringify(wanted)}::jsonb) as k(key text, record_id uuid, at timestamptz) on conflict do nothing returning key`,
+  );
+  const free = new Set(found.map((row) => String(row['key'])));
+  return marks.map(({ keys }) => {
+    const isFirst = keys.every((key) => free.has(key));
+    for (const key of keys) free.delete(key);
+    return isFirst;
+  });
+}
+
+/** Before-images of logged events that have one, by event. Reads only. */
+export async function beforeImages(db: Knex, eventIds: readonly string[]): Promise<ReadonlyMap<string, Readonly<Record<string, unknown>>>> {
+  const found = await rows(db, sql`select id, before from ${platformTable(db, 'event_log')} where id = any(${[...eventIds]}::uuid[]) and before is not null`);
+  return new Map(found.map((row) => [String(row['id']), row['before'] as Readonly<Record<string, unknown>>]));
 }
 
 /** The earliest thing that becomes due after `after`: an event put back, a run, an occurrence, a mail. Reads only. */

@@ -5,54 +5,45 @@ import { bindVariables } from '../expression/bind.ts';
 import { treeOf } from '../expression/tree.ts';
 import type { Row, TypedExpression } from '../expression/types.ts';
 import { fault } from '../fault.ts';
-import type { MailQueue } from '../mail/types.ts';
 import type { RuleStep } from '../metadata/types.ts';
 import { countMatching, matchingIds } from '../query/matching.ts';
-import type { RecordEngine, WriteItem, WriteOutcome } from '../record/types.ts';
+import type { WriteItem, WriteOutcome } from '../record/types.ts';
 import { recordObject } from './compile.ts';
-import { makeEvaluator, type Evaluator } from './evaluate.ts';
-import { mailData, type MailValues } from './mail-data.ts';
-import { loadRelated, loadRows, objectOf } from './records.sql.ts';
-import { markOnce } from './runs.sql.ts';
-import type { Compiled, CompiledRule, CompiledStep, Matching, RuleAction, RuleRecord, RuleReader, RuleRun, StepTrace } from './types.ts';
+import { makeEvaluator } from './evaluate.ts';
+import { sendMail } from './mail-step.ts';
+import { objectOf } from './records.sql.ts';
+import { pickRows, type RunData } from './run-data.ts';
+import { eachKey, refresh, variablesOf, type Each, type Evaluate, type Stage, type StepTools } from './stage.ts';
+import type { Compiled, CompiledRule, CompiledStep, Matching, RuleRecord, RuleRun, StepTrace } from './types.ts';
 
 /** Records made in one set. */
 const SET = 500;
-
-export interface StepTools {
-  readonly engine: RecordEngine;
-  readonly reader: RuleReader;
-  readonly mail: MailQueue;
-  readonly actions: ReadonlyMap<string, RuleAction>;
-  readonly mailValues: MailValues;
-}
-
-interface Stage {
-  readonly tools: StepTools;
-  readonly tx: Knex.Transaction;
-  readonly context: CallContext;
-  readonly rule: CompiledRule;
-  readonly run: RuleRun;
-  readonly evaluator: Evaluator;
-  readonly old: Row | null;
-  readonly created: Map<string, string>;
-  /** What actions gave for the templates of later mails. */
-  readonly given: Record<string, unknown>;
-  readonly trace: StepTrace[];
-  record: RuleRecord | null;
-}
 
 /** Does all steps of a run inside its transaction and answers what each did. Throws what a step throws. */
 export async function runSteps(
   tools: StepTools,
   tx: Knex.Transaction,
+  data: RunData,
   context: CallContext,
   rule: CompiledRule,
   run: RuleRun,
   record: RuleRecord | null,
   old: Row | null,
 ): Promise<readonly StepTrace[]> {
-  const stage: Stage = { tools, tx, context, rule, run, evaluator: makeEvaluator(tx, context), old, created: new Map(), given: {}, trace: [], record };
+  const stage: Stage = {
+    tools,
+    tx,
+    data,
+    context,
+    rule,
+    run,
+    evaluator: makeEvaluator(tx, context, data),
+    old,
+    created: new Map(),
+    given: {},
+    trace: [],
+    record,
+  };
   for (const set of stepSets(rule.steps)) {
     const [step] = set;
     if (set.length > 1) await createSet(stage, step.target ?? '', set);
@@ -88,22 +79,17 @@ function isFixed({ typed }: Compiled): boolean {
 }
 
 async function createSet(stage: Stage, object: string, set: StepSet): Promise<void> {
-  const { tx, context, tools, record } = stage;
+  const { context, record } = stage;
   const evaluate: Evaluate = (expression) => stage.evaluator.evaluate(expression, record?.row ?? null, {});
   const items: WriteItem[] = [];
   for (const step of set) items.push({ kind: 'create', values: await valuesOf(stage, step, object, evaluate) });
-  const outcomes = await tools.engine.write(tx, context, object, items, { mode: 'atomic', asSystem: true });
+  const outcomes = await stage.data.write(context, object, items);
   for (const [position, step] of set.entries()) {
     const id = idOf(outcomes[position]);
     stage.created.set(object, id);
     stage.trace.push({ step: step.index, kind: 'create', outcome: 'done', object, record: id });
   }
   await refresh(stage);
-}
-
-interface Each {
-  readonly position: number;
-  readonly value: unknown;
 }
 
 /** What a step is repeated for: one nothing when it is not repeated. */
@@ -114,16 +100,17 @@ async function eachOf(stage: Stage, step: CompiledStep): Promise<readonly unknow
     const list = await stage.evaluator.evaluate(forEach.expression, stage.record?.row ?? null, variablesOf(stage, null));
     return Array.isArray(list) ? list : [];
   }
-  const { tx, context, record, tools } = stage;
+  const { tx, context, record, tools, data } = stage;
   if (forEach.kind === 'object') return matchingRows(stage, forEach);
   if (record === null) return [];
-  const related = await loadRelated(tx, context.model, forEach.object, forEach.via, record.id);
+  const related = await data.related(forEach.object, forEach.via, record.id);
   if (forEach.filter === null || related.length === 0) return related;
   const kept = new Set<string>();
   let cursor: string | null | undefined;
   while (cursor !== null) {
     const query = { object: forEach.object, filter: forEach.filter, equals: { [forEach.via]: record.id }, fields: ['id'], sort: ['createdAt'], limit: 500 };
-    const page = await tools.reader.list(tx, context, cursor === undefined ? query : { ...query, cursor });
+    const asked = cursor === undefined ? query : { ...query, cursor };
+    const page = await data.alone(() => tools.reader.list(tx, context, asked));
     for (const found of page.data) kept.add(found.id);
     cursor = page.page.next;
   }
@@ -138,37 +125,40 @@ async function boundFilter(stage: Stage, matching: Matching): Promise<TypedExpre
   return stage.evaluator.reading({ record: stage.record?.row ?? null }, (at) => bindVariables(filter, expressions, at));
 }
 
-async function matchingRows(stage: Stage, matching: Matching): Promise<readonly Row[]> {
-  const { tx, context } = stage;
+/** The records that match, in sets, in the order of their ids. */
+async function* matchingSets(stage: Stage, matching: Matching): AsyncGenerator<readonly Row[]> {
+  const { tx, context, data } = stage;
   const filter = await boundFilter(stage, matching);
-  const found: Row[] = [];
   for (let after: string | null = null; ;) {
-    const ids: readonly string[] = await matchingIds(tx, context, matching.object, filter, { after, limit: SET });
+    const page = { after, limit: SET };
+    const ids: readonly string[] = await data.alone(() => matchingIds(tx, context, matching.object, filter, page));
     const last = ids.at(-1);
-    if (last === undefined) return found;
-    found.push(...(await loadRows(tx, context.model, matching.object, ids)).values());
+    if (last === undefined) return;
+    const found = await data.rows(matching.object, ids);
+    yield pickRows(found, ids);
     after = last;
   }
 }
 
+async function matchingRows(stage: Stage, matching: Matching): Promise<readonly Row[]> {
+  const found: Row[] = [];
+  for await (const set of matchingSets(stage, matching)) found.push(...set);
+  return found;
+}
+
 /** Makes a record for each one that matches, in sets; those whose unique key exists are left out, so that a repetition adds only what is new. */
 async function createForMatching(stage: Stage, step: CompiledStep, matching: Matching): Promise<void> {
-  const { tx, context, tools } = stage;
+  const { tx, context, tools, data } = stage;
   const object = step.target ?? '';
-  const filter = await boundFilter(stage, matching);
-  let [made, known, after]: [number, number, string | null] = [0, 0, null];
-  for (;;) {
-    const ids: readonly string[] = await matchingIds(tx, context, matching.object, filter, { after, limit: SET });
-    const last = ids.at(-1);
-    if (last === undefined) break;
-    after = last;
+  let [made, known] = [0, 0];
+  for await (const set of matchingSets(stage, matching)) {
     const items: WriteItem[] = [];
-    for (const row of (await loadRows(tx, context.model, matching.object, ids)).values()) {
+    for (const row of set) {
       const evaluate = (expression: Compiled): Promise<unknown> =>
         stage.evaluator.evaluate(expression, stage.record?.row ?? null, variablesOf(stage, { position: items.length, value: row }));
       if (step.when === null || (await evaluate(step.when)) === true) items.push({ kind: 'create', values: await valuesOf(stage, step, object, evaluate) });
     }
-    for (const outcome of await tools.engine.write(tx, context, object, items, { mode: 'each', asSystem: true })) {
+    for (const outcome of await data.alone(() => tools.engine.write(tx, context, object, items, { mode: 'each', asSystem: true }))) {
       if (outcome.ok) {
         made += 1;
         stage.created.set(object, outcome.id);
@@ -186,12 +176,6 @@ function placeOf(step: CompiledStep): Pick<StepTrace, 'step' | 'name' | 'kind'> 
   return { step: step.index, ...(name === undefined ? {} : { name }), kind };
 }
 
-function variablesOf(stage: Stage, each: Each | null): Readonly<Record<string, unknown>> {
-  const variables: Record<string, unknown> = { old: stage.old, created: Object.fromEntries(stage.created) };
-  if (each !== null) variables['each'] = each.value;
-  return variables;
-}
-
 async function doStep(stage: Stage, step: CompiledStep, each: Each | null): Promise<void> {
   const evaluate = (expression: Compiled): Promise<unknown> => stage.evaluator.evaluate(expression, stage.record?.row ?? null, variablesOf(stage, each));
   const note = (entry: Omit<StepTrace, 'step' | 'kind'>): void => {
@@ -203,7 +187,7 @@ async function doStep(stage: Stage, step: CompiledStep, each: Each | null): Prom
     const part = JSON.stringify(await evaluate(step.once));
     const item = each === null ? '' : `:${eachKey(each)}`;
     const keys = step.keys.map((key) => `${stage.rule.id}:${key}:${stage.record?.id ?? ''}:${part}${item}`);
-    if (!(await markOnce(stage.tx, keys, stage.record?.id ?? null, stage.context.now)))
+    if (!(await stage.data.markOnce(keys, stage.record?.id ?? null, stage.context.now)))
       return note({ outcome: 'skipped', reason: `It was done before for ${step.once.typed.text} = ${part}.` });
   }
   const file = step.file;
@@ -237,14 +221,12 @@ async function doStep(stage: Stage, step: CompiledStep, each: Each | null): Prom
         );
       const input: Record<string, unknown> = {};
       for (const [name, value] of step.values) input[name] = await evaluate(value);
-      Object.assign(stage.given, await action(stage.tx, stage.context, input, stage.record));
+      Object.assign(stage.given, await stage.data.alone(() => action(stage.tx, stage.context, input, stage.record)));
       await refresh(stage);
       return note({ outcome: 'done', reason: file.action });
     }
   }
 }
-
-type Evaluate = (expression: Compiled) => Promise<unknown>;
 
 /** Values of a create or update in the API's form; a polymorphic reference gets the object that its expression leads to. */
 async function valuesOf(stage: Stage, step: CompiledStep, target: string, evaluate: Evaluate): Promise<Readonly<Record<string, unknown>>> {
@@ -266,7 +248,10 @@ async function valuesOf(stage: Stage, step: CompiledStep, target: string, evalua
 
 async function countsOf(stage: Stage, step: CompiledStep): Promise<Readonly<Record<string, unknown>>> {
   const counts: Record<string, unknown> = {};
-  for (const [name, matching] of step.counts) counts[name] = await countMatching(stage.tx, stage.context, matching.object, await boundFilter(stage, matching));
+  for (const [name, matching] of step.counts) {
+    const filter = await boundFilter(stage, matching);
+    counts[name] = await stage.data.alone(() => countMatching(stage.tx, stage.context, matching.object, filter));
+  }
   return counts;
 }
 
@@ -290,7 +275,7 @@ async function writeTarget(
 }
 
 async function write(stage: Stage, object: string, item: WriteItem): Promise<string> {
-  const [outcome] = await stage.tools.engine.write(stage.tx, stage.context, object, [item], { mode: 'atomic', asSystem: true });
+  const [outcome] = await stage.data.write(stage.context, object, [item]);
   const id = idOf(outcome);
   await refresh(stage);
   return id;
@@ -302,80 +287,8 @@ function idOf(outcome: WriteOutcome | undefined): string {
   throw new AppError('rule_failed', outcome?.message ?? 'The write had no outcome.', { errors: outcome?.errors ?? [] });
 }
 
-/** After a write, later steps see the record as it is now. */
-async function refresh(stage: Stage): Promise<void> {
-  stage.evaluator.forget();
-  const { record } = stage;
-  if (record === null) return;
-  const row = (await loadRows(stage.tx, stage.context.model, record.object, [record.id])).get(record.id);
-  if (row !== undefined) stage.record = { ...record, row };
-}
-
 async function assignment(step: CompiledStep, file: Extract<RuleStep, { step: 'assign' }>, evaluate: Evaluate): Promise<Readonly<Record<string, unknown>>> {
   if (file.queue !== undefined) return { queue: file.queue };
   const owner = step.values.get('@owner');
   return { ownerId: owner === undefined ? null : await evaluate(owner) };
-}
-
-async function sendMail(
-  stage: Stage,
-  step: CompiledStep,
-  file: Extract<RuleStep, { step: 'send-mail' }>,
-  each: Each | null,
-  evaluate: Evaluate,
-): Promise<readonly Omit<StepTrace, 'step' | 'kind'>[]> {
-  const to = step.values.get('@to');
-  const found = to === undefined ? null : await evaluate(to);
-  const recipients = [...new Set((Array.isArray(found) ? found : [found]).filter((entry): entry is string => typeof entry === 'string' && entry !== ''))];
-  if (recipients.length === 0) return [{ outcome: 'skipped', reason: `There is nobody to write to: ${file.to} is empty.` }];
-  const data = await mailData(
-    stage.tx,
-    stage.context,
-    file.template,
-    stage.record,
-    { ...variablesOf(stage, each), ...stage.given },
-    stage.tools.mailValues,
-    stage.evaluator,
-  );
-  const attachments = await attachmentsOf(step, evaluate);
-  const entries: Omit<StepTrace, 'step' | 'kind'>[] = [];
-  for (const recipient of recipients) {
-    const answer = await stage.tools.mail.queue(stage.tx, stage.context, {
-      template: file.template,
-      to: recipient,
-      class: file.class,
-      key: `${stage.run.runKey}:${String(step.index)}${each === null ? '' : `:${eachKey(each)}`}:${recipient.toLowerCase()}`,
-      data,
-      about: stage.record === null ? null : { object: stage.record.object, id: stage.record.id },
-      // One address that is none must not keep the others from their mail.
-      badAddress: 'record',
-      ...(file.mailbox === undefined ? {} : { mailbox: file.mailbox }),
-      ...(attachments.length === 0 ? {} : { attachments }),
-    });
-    const sent = { record: answer.deliveryId, object: 'mail' };
-    if (answer.queued) entries.push({ outcome: 'done', ...sent });
-    else if (answer.failure !== undefined) entries.push({ outcome: 'failed', ...sent, reason: answer.failure });
-    else entries.push({ outcome: 'skipped', ...sent, reason: 'The address is suppressed, or this mail was queued before.' });
-  }
-  // The record may have been told of an address that is none.
-  if (entries.some((entry) => entry.outcome === 'failed')) await refresh(stage);
-  return entries;
-}
-
-/** Files to attach: the value of a file field (`{id, name}`), its id, or a list of those. */
-async function attachmentsOf(step: CompiledStep, evaluate: Evaluate): Promise<readonly { readonly fileId: string; readonly name: string }[]> {
-  const attach = step.values.get('@attach');
-  if (attach === undefined) return [];
-  const value = await evaluate(attach);
-  return (Array.isArray(value) ? value : [value]).flatMap((entry: unknown) => {
-    if (typeof entry === 'string') return [{ fileId: entry, name: 'document.pdf' }];
-    if (typeof entry !== 'object' || entry === null || !('id' in entry) || typeof entry.id !== 'string') return [];
-    return [{ fileId: entry.id, name: 'name' in entry && typeof entry.name === 'string' ? entry.name : 'document.pdf' }];
-  });
-}
-
-function eachKey(each: Each): string {
-  const value = each.value;
-  if (typeof value === 'object' && value !== null && 'id' in value) return String(value.id);
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : String(each.position);
 }

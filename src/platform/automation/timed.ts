@@ -7,10 +7,11 @@ import type { Row } from '../expression/types.ts';
 import { fault } from '../fault.ts';
 import type { EventRow } from '../jobs/types.ts';
 import { rowOf } from '../record/images.ts';
-import { makeEvaluator, type Evaluator } from './evaluate.ts';
+import { evaluateTogether, makeEvaluator, type Evaluator } from './evaluate.ts';
 import { matchCondition } from './match.ts';
 import { anchorDay, anchorRange, fireInstant, localText, occurrencesUntil } from './occurrences.ts';
-import { loadRows, objectOf } from './records.sql.ts';
+import { objectOf } from './records.sql.ts';
+import { pickRows } from './run-data.ts';
 import { insertRuns, type NewRun } from './runs.sql.ts';
 import { listSchedules, moveSchedule, putSchedule, removeSchedules, type RuleSchedule } from './schedules.sql.ts';
 import type { CompiledRule, RuleReader } from './types.ts';
@@ -69,7 +70,7 @@ export async function scanRule(tx: Knex.Transaction, context: CallContext, rule:
       count += await insertOccurrence(tx, context, rule, due, index === chosen.length - 1 ? missed : 0, reader, evaluator);
     next = found.next;
   } else {
-    count = await insertDated(tx, context, rule, schedule, reader, evaluator);
+    count = await insertDated(tx, context, rule, schedule, reader);
     next = nextLook(context, rule, context.now);
   }
   fault('schedule.after_insert');
@@ -115,25 +116,21 @@ async function insertOccurrence(
   }
   let count = 0;
   for await (const rows of pages(tx, context, reader, on.for.object, on.for.filter)) {
-    const runs: NewRun[] = [];
-    for (const row of rows) {
-      const id = String(row['id']);
-      const match = await matchCondition(context, rule, id, row, null, evaluator);
-      if (match.matched) runs.push({ ...newRun(context, rule, `${key}:${id}`, due, id), trace: { ...trace, ...match.trace } });
-    }
-    count += await insertRuns(tx, runs, context.now);
+    const runs = await evaluateTogether(
+      tx,
+      context,
+      rows.map((row) => async (each: Evaluator): Promise<readonly NewRun[]> => {
+        const id = String(row['id']);
+        const match = await matchCondition(context, rule, id, row, null, each);
+        return match.matched ? [{ ...newRun(context, rule, `${key}:${id}`, due, id), trace: { ...trace, ...match.trace } }] : [];
+      }),
+    );
+    count += await insertRuns(tx, runs.flat(), context.now);
   }
   return count;
 }
 
-async function insertDated(
-  tx: Knex.Transaction,
-  context: CallContext,
-  rule: CompiledRule,
-  schedule: RuleSchedule,
-  reader: RuleReader,
-  evaluator: Evaluator,
-): Promise<number> {
+async function insertDated(tx: Knex.Transaction, context: CallContext, rule: CompiledRule, schedule: RuleSchedule, reader: RuleReader): Promise<number> {
   const on = rule.file.on;
   if (!('date' in on) || rule.object === null) return 0;
   const { calendarLookup } = context.model;
@@ -156,16 +153,22 @@ async function insertDated(
       }
     }
   }
-  const runs: NewRun[] = [];
-  for (const due of fires.values()) {
-    const ordered = due.sort((a, b) => (a.at < b.at ? -1 : 1));
-    for (const [index, fire] of ordered.entries()) {
-      const run = await datedRun(context, rule, fire, evaluator);
-      if (run === null) continue;
-      const reason = leftOut(rule, fire.at, index === ordered.length - 1, context.now);
-      runs.push(reason === null ? run : { ...run, state: 'skipped', trace: { ...run.trace, reason } });
-    }
-  }
+  const found = await evaluateTogether(
+    tx,
+    context,
+    [...fires.values()].map((due) => async (each: Evaluator): Promise<readonly NewRun[]> => {
+      const made: NewRun[] = [];
+      const ordered = due.sort((a, b) => (a.at < b.at ? -1 : 1));
+      for (const [index, fire] of ordered.entries()) {
+        const run = await datedRun(context, rule, fire, each);
+        if (run === null) continue;
+        const reason = leftOut(rule, fire.at, index === ordered.length - 1, context.now);
+        made.push(reason === null ? run : { ...run, state: 'skipped', trace: { ...run.trace, reason } });
+      }
+      return made;
+    }),
+  );
+  const runs = [...found.flat()];
   runs.sort((a, b) => (a.dueAt === b.dueAt ? 0 : a.dueAt < b.dueAt ? -1 : 1));
   return insertRuns(tx, runs, context.now);
 }
@@ -214,7 +217,6 @@ function newRun(context: CallContext, rule: CompiledRule, runKey: string, dueAt:
  * stands for a block of records, which are looked at as they are now.
  */
 export async function lateFires(
-  tx: Knex.Transaction,
   context: CallContext,
   rules: RuleSet,
   schedules: ReadonlyMap<string, RuleSchedule>,
@@ -226,16 +228,17 @@ export async function lateFires(
   const late = rules.timed.filter((rule) => 'date' in rule.file.on && rule.object === event.object && (schedules.get(rule.id)?.scannedTo ?? '') > event.at);
   if (late.length === 0) return [];
   const runs: NewRun[] = [];
-  for (const row of await rowsOf(tx, context, event)) {
+  for (const row of await rowsOf(context, event, evaluator)) {
     for (const rule of late)
       runs.push(...(await lateRuns(context, rule, row, { from: event.at, to: schedules.get(rule.id)?.scannedTo ?? event.at }, evaluator)));
   }
   return runs;
 }
 
-async function rowsOf(tx: Knex.Transaction, context: CallContext, event: EventRow): Promise<readonly Row[]> {
+async function rowsOf(context: CallContext, event: EventRow, { loads }: Evaluator): Promise<readonly Row[]> {
   if (event.recordId !== null) return event.after === null ? [] : [rowOf(objectOf(context.model, event.object), event.after)];
-  return [...(await loadRows(tx, context.model, event.object, event.recordIds ?? [])).values()];
+  const ids = event.recordIds ?? [];
+  return pickRows(await loads.rows(event.object, ids), ids);
 }
 
 /** The runs of a date rule for one record that were due after `from`, up to `to`. */

@@ -88,33 +88,40 @@ function toClaimed(row: Found): ClaimedDelivery {
 
 const SUMMARY = sql`id::text, class, template, recipient, subject, about_object, about_id::text, state, attempt, last_error, created_at, sent_at`;
 
-/** Inserts a delivery; false when its key is already there (the effect happened before). */
-export async function insertDelivery(tx: Knex.Transaction, mail: NewDelivery): Promise<boolean> {
-  const inserted = await run(
+/** Inserts deliveries, in their order; answers the keys of those that were not there (the others' effects happened before). */
+export async function insertDeliveries(tx: Knex.Transaction, mails: readonly NewDelivery[]): Promise<ReadonlySet<string>> {
+  const input = mails.map((mail) => ({
+    ...mail,
+    about_object: mail.about?.object ?? null,
+    about_id: mail.about?.id ?? null,
+    message_id: mail.messageId,
+    unsubscribe_hash: mail.unsubscribeHash?.toString('hex') ?? null,
+  }));
+  const inserted = await rows(
     tx,
     sql`insert into ${platformTable(tx, 'mail_delivery')}
           (id, key, message_id, class, template, recipient, subject, html, plain, headers, attachments, about_object, about_id, mailbox, state, last_error, next_attempt_at, unsubscribe_hash, created_at)
-        values (${mail.id}::uuid, ${mail.key}, ${mail.messageId}, ${mail.class}, ${mail.template}, ${mail.recipient}, ${mail.subject}, ${mail.html}, ${mail.plain},
-          ${JSON.stringify(mail.headers)}::jsonb, ${JSON.stringify(mail.attachments)}::jsonb, ${mail.about?.object ?? null}, ${mail.about?.id ?? null}::uuid, ${mail.mailbox},
-          ${mail.state}, ${mail.error}, ${mail.at}::timestamptz, ${mail.unsubscribeHash}::bytea, ${mail.at}::timestamptz)
-        on conflict (key) do nothing`,
+        select id, key, message_id, class, template, recipient, subject, html, plain, headers, attachments, about_object, about_id, mailbox, state, error, at, decode(unsubscribe_hash, 'hex'), at
+        from rows from (jsonb_to_recordset(${JSON.stringify(input)}::jsonb)
+          as (id uuid, key text, message_id text, class text, template text, recipient text, subject text, html text, plain text, headers jsonb, attachments jsonb,
+              about_object text, about_id uuid, mailbox text, state text, error text, at timestamptz, unsubscribe_hash text)) with ordinality order by ordinality
+        on conflict (key) do nothing returning key`,
   );
-  return inserted === 1;
+  return new Set(inserted.map((row) => String(row['key'])));
 }
 
-/** Id of the delivery with this key, or null. */
-export async function deliveryIdByKey(db: Knex, key: string): Promise<string | null> {
-  const [row] = await rows(db, sql`select id::text from ${platformTable(db, 'mail_delivery')} where key = ${key}`);
-  return row === undefined ? null : String(row['id']);
+/** Ids of the deliveries with these keys, by key. */
+export async function deliveryIdsByKey(db: Knex, keys: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const found = await rows(db, sql`select key, id::text from ${platformTable(db, 'mail_delivery')} where key = any(${[...keys]}::text[])`);
+  return new Map(found.map((row) => [String(row['key']), String(row['id'])]));
 }
 
-/** Why this address gets no mail of this class, or null. Opting out concerns campaigns only; a dead address concerns all mail. */
-export async function suppressionOf(db: Knex, address: string, mailClass: string): Promise<string | null> {
-  const [row] = await rows(
-    db,
-    sql`select reason from ${platformTable(db, 'mail_suppression')} where address = ${address} and (reason = 'bounce' or ${mailClass} = 'campaign') order by reason limit 1`,
-  );
-  return row === undefined ? null : String(row['reason']);
+/** Whether an address gets no mail of a class. Opting out concerns campaigns only; a dead address concerns all mail. */
+export async function suppressionsOf(db: Knex, addresses: readonly string[]): Promise<(address: string, mailClass: string) => boolean> {
+  const found = await rows(db, sql`select address, reason from ${platformTable(db, 'mail_suppression')} where address = any(${[...addresses]}::text[])`);
+  const dead = new Set(found.flatMap((row) => (row['reason'] === 'bounce' ? [String(row['address'])] : [])));
+  const any = new Set(found.map((row) => String(row['address'])));
+  return (address, mailClass) => (mailClass === 'campaign' ? any : dead).has(address);
 }
 
 /** Suppresses an address; false when it already was for this reason. */

@@ -7,10 +7,10 @@ import type { MailboxFile } from '../metadata/types.ts';
 import type { Model } from '../model/types.ts';
 import { oneLine, parseAddress, parseSender, suppressionKey, threadAddress } from './address.ts';
 import { referencedId, threadToken, type ThreadRef } from './inbound.sql.ts';
-import { deliveryIdByKey, insertDelivery, suppressionOf } from './mail.sql.ts';
+import { deliveryIdsByKey, insertDeliveries, suppressionsOf, type NewDelivery } from './mail.sql.ts';
 import type { DeliveryHook } from './suppression.ts';
 import { makeMailTemplates, type LayoutData, type MailTemplates } from './templates.ts';
-import type { MailQueue, QueueMail } from './types.ts';
+import type { MailOfCall, MailQueue, QueuedMail, QueueMail } from './types.ts';
 
 export interface MailConfig {
   /** `Name <address>` or an address. */
@@ -89,62 +89,99 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
     return { 'Reply-To': threadAddress(mailbox.address, await threadToken(tx, thread, token(16))) };
   }
 
+  /** The mail as it will be sent, unless its address is suppressed. */
+  async function makeDelivery(tx: Knex.Transaction, { context, mail }: MailOfCall): Promise<NewDelivery> {
+    const { recipient, failure } = readRecipient(mail);
+    const secret = mail.class === 'campaign' ? newSecret(options.random) : null;
+    const publicUrl = config.publicUrl().replace(/\/+$/, '');
+    const plan = { name: config.planName, address: config.planAddress, phone: config.planPhone, url: publicUrl };
+    const unsubscribeUrl = secret === null ? null : `${publicUrl}/portal/unsubscribe/${secret}`;
+    const layout: LayoutData = { plan, unsubscribeUrl };
+    const rendered = templates.render(context.model, mail.template, mail.data, layout);
+    const id = newId();
+    const headers: Record<string, string> = {
+      From: sender.name === '' ? sender.address : `"${sender.name}" <${sender.address}>`,
+      ...(await replyHeaders(tx, context, mail)),
+    };
+    if (mail.automatic !== 'no') headers['Auto-Submitted'] = mail.automatic === 'replied' ? 'auto-replied' : 'auto-generated';
+    if (mail.inReplyTo !== undefined) {
+      headers['In-Reply-To'] = oneLine(mail.inReplyTo, 'In-Reply-To');
+      headers['References'] = headers['In-Reply-To'];
+    }
+    if (unsubscribeUrl !== null) {
+      headers['List-Unsubscribe'] = `<${unsubscribeUrl}>`;
+      headers['List-Unsubscribe-Post'] = 'List-Unsubscribe=One-Click';
+    }
+    return {
+      id,
+      key: mail.key,
+      messageId: `<${id}@${config.domain}>`,
+      class: mail.class,
+      template: mail.template,
+      recipient,
+      subject: rendered.subject,
+      html: rendered.html,
+      plain: rendered.text,
+      headers,
+      attachments: mail.attachments ?? [],
+      about: mail.about,
+      mailbox: mail.mailbox ?? null,
+      state: failure === null ? 'queued' : 'failed',
+      error: failure,
+      at: context.now,
+      unsubscribeHash: secret === null ? null : unsubscribeHash(secret),
+    };
+  }
+
+  async function refuse(tx: Knex.Transaction, context: CallContext, made: NewDelivery, failure: string): Promise<QueuedMail> {
+    const { id, class: mailClass, template, recipient, subject, about, state } = made;
+    const refused = { id, class: mailClass, template, recipient, subject, about, state, attempt: 0, lastError: failure, createdAt: context.now, sentAt: null };
+    await options.onRefused?.(tx, refused, context);
+    return { deliveryId: id, queued: false, failure };
+  }
+
+  async function queueAll(tx: Knex.Transaction, asked: readonly MailOfCall[]): Promise<readonly QueuedMail[]> {
+    const known = await deliveryIdsByKey(
+      tx,
+      asked.map(({ mail }) => mail.key),
+    );
+    const made = new Map<string, NewDelivery>();
+    for (const one of asked) if (!known.has(one.mail.key) && !made.has(one.mail.key)) made.set(one.mail.key, await makeDelivery(tx, one));
+    const isSuppressed =
+      made.size === 0
+        ? () => false
+        : await suppressionsOf(
+            tx,
+            [...made.values()].flatMap(({ recipient, error }) => (error === null ? [suppressionKey(recipient)] : [])),
+          );
+    const deliveries = [...made.values()].map((mail): NewDelivery =>
+      mail.error === null && isSuppressed(suppressionKey(mail.recipient), mail.class) ? { ...mail, state: 'suppressed' } : mail,
+    );
+    const inserted = deliveries.length === 0 ? new Set<string>() : await insertDeliveries(tx, deliveries);
+    const ofKey = new Map(deliveries.map((delivery) => [delivery.key, delivery]));
+    // A key that came between: somebody else queued it in this moment.
+    const lost = deliveries.filter(({ key }) => !inserted.has(key)).map(({ key }) => key);
+    const others = lost.length === 0 ? known : new Map([...known, ...(await deliveryIdsByKey(tx, lost))]);
+    const answers: QueuedMail[] = [];
+    const told = new Set<string>();
+    for (const { context, mail } of asked) {
+      const delivery = inserted.has(mail.key) ? ofKey.get(mail.key) : undefined;
+      const deliveryId = delivery?.id ?? others.get(mail.key);
+      if (deliveryId === undefined) throw new AppError('internal', `The delivery with key ${mail.key} could be neither inserted nor found.`);
+      const isFirst = delivery !== undefined && !told.has(mail.key);
+      told.add(mail.key);
+      if (!isFirst) answers.push({ deliveryId, queued: false });
+      else answers.push(delivery.error === null ? { deliveryId, queued: delivery.state === 'queued' } : await refuse(tx, context, delivery, delivery.error));
+    }
+    return answers;
+  }
+
   return {
+    queueAll,
     async queue(tx, context, mail) {
-      const known = await deliveryIdByKey(tx, mail.key);
-      if (known !== null) return { deliveryId: known, queued: false };
-      const { recipient, failure } = readRecipient(mail);
-      const isCampaign = mail.class === 'campaign';
-      const secret = isCampaign ? newSecret(options.random) : null;
-      const publicUrl = config.publicUrl().replace(/\/+$/, '');
-      const plan = { name: config.planName, address: config.planAddress, phone: config.planPhone, url: publicUrl };
-      const unsubscribeUrl = secret === null ? null : `${publicUrl}/portal/unsubscribe/${secret}`;
-      const layout: LayoutData = { plan, unsubscribeUrl };
-      const rendered = templates.render(context.model, mail.template, mail.data, layout);
-      const id = newId();
-      const headers: Record<string, string> = {
-        From: sender.name === '' ? sender.address : `"${sender.name}" <${sender.address}>`,
-        ...(await replyHeaders(tx, context, mail)),
-      };
-      if (mail.automatic !== 'no') headers['Auto-Submitted'] = mail.automatic === 'replied' ? 'auto-replied' : 'auto-generated';
-      if (mail.inReplyTo !== undefined) {
-        headers['In-Reply-To'] = oneLine(mail.inReplyTo, 'In-Reply-To');
-        headers['References'] = headers['In-Reply-To'];
-      }
-      if (unsubscribeUrl !== null) {
-        headers['List-Unsubscribe'] = `<${unsubscribeUrl}>`;
-        headers['List-Unsubscribe-Post'] = 'List-Unsubscribe=One-Click';
-      }
-      const suppressed = failure === null ? await suppressionOf(tx, suppressionKey(recipient), mail.class) : null;
-      const state = failure !== null ? 'failed' : suppressed === null ? 'queued' : 'suppressed';
-      const inserted = await insertDelivery(tx, {
-        id,
-        key: mail.key,
-        messageId: `<${id}@${config.domain}>`,
-        class: mail.class,
-        template: mail.template,
-        recipient,
-        subject: rendered.subject,
-        html: rendered.html,
-        plain: rendered.text,
-        headers,
-        attachments: mail.attachments ?? [],
-        about: mail.about,
-        mailbox: mail.mailbox ?? null,
-        state,
-        error: failure,
-        at: context.now,
-        unsubscribeHash: secret === null ? null : unsubscribeHash(secret),
-      });
-      if (inserted && failure !== null) {
-        const refused = { id, class: mail.class, template: mail.template, recipient, subject: rendered.subject, about: mail.about, state, attempt: 0 } as const;
-        await options.onRefused?.(tx, { ...refused, lastError: failure, createdAt: context.now, sentAt: null }, context);
-        return { deliveryId: id, queued: false, failure };
-      }
-      if (inserted) return { deliveryId: id, queued: suppressed === null };
-      const other = await deliveryIdByKey(tx, mail.key);
-      if (other === null) throw new AppError('internal', `The delivery with key ${mail.key} could be neither inserted nor found.`);
-      return { deliveryId: other, queued: false };
+      const [answer] = await queueAll(tx, [{ context, mail }]);
+      if (answer === undefined) throw new AppError('internal', 'The queue lost a mail.');
+      return answer;
     },
   };
 }

@@ -33,6 +33,14 @@ export interface MailQueue {
    * @throws AppError rule_failed for unknown variables, validation_failed for an address that is none (unless it is recorded)
    */
   queue(tx: Knex.Transaction, context: CallContext, mail: QueueMail): Promise<QueuedMail>;
+  /** As `queue`, for several mails: what is looked up and inserted takes one statement each. Answers in their order. */
+  queueAll(tx: Knex.Transaction, asked: readonly MailOfCall[]): Promise<readonly QueuedMail[]>;
+}
+
+/** A mail and the call that it comes from. */
+export interface MailOfCall {
+  readonly context: CallContext;
+  readonly mail: QueueMail;
 }
 
 export type DeliveryState = 'queued' | 'sending' | 'sent' | 'captured' | 'bounced' | 'failed' | 'unknown' | 'suppressed';

@@ -8,7 +8,7 @@ import { isInForce } from '../schema/processes.sql.ts';
 import { ident, joinSql, keyword, platformTable, ready, rowArrays, schemaOf, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import type { Image } from './batch.ts';
 import { physicalRow } from './images.ts';
-import type { SideRows } from './side-rows.sql.ts';
+import { depthOf, type SideRows } from './side-rows.sql.ts';
 
 /** One record to be written with everything that stands beside it. */
 export interface DirectWrite {
@@ -69,7 +69,7 @@ function sideValues(context: CallContext, object: ObjectModel, { side, actor }: 
   const [listed] = side.listed;
   const cause = JSON.stringify(context.cause);
   const requestId = context.cause.kind === 'request' ? context.cause.requestId : null;
-  const depth = context.cause.kind === 'rule' ? context.cause.chain.length : 0;
+  const depth = depthOf(context.cause);
   return [
     ...[object.id, record?.id, record?.version, record?.kind, context.now, actor, cause, context.reason ?? null, JSON.stringify(record?.changes ?? {})],
     ...[context.now, actor, record?.action, object.name, record?.id, record?.version, requestId],

@@ -18,7 +18,7 @@ import type { WriteItem } from './types.ts';
  * takes a number, moves along a path, counts for a roll-up, stands in several tables, or is followed by other writes goes by the transaction.
  */
 export function isDirect(machinery: Machinery, plan: ObjectPlan, item: WriteItem): item is Extract<WriteItem, { kind: 'create' | 'update' }> {
-  if (item.kind !== 'create' && item.kind !== 'update') return false;
+  if ((item.kind !== 'create' && item.kind !== 'update') || item.cause !== undefined) return false;
   if (sideTables(plan.object).length > 0 || plan.parentLocks.length > 0 || feedsOf(plan.model, plan.object).length > 0) return false;
   if (machinery.hooks.some((hook) => hook.object === '*' || hook.object === plan.object.name)) return false;
   if (item.kind === 'create' && (plan.sequences.length > 0 || plan.defaults.some(({ field }) => field.ref !== null))) return false;

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import type { CallContext } from '../access/types.ts';
+import type { CallContext, Cause } from '../access/types.ts';
 import { keyword, platformTable, rows, sql, type Sql } from '../sql.ts';
 
 /** What is written beside a record, in its transaction. */
@@ -10,6 +10,8 @@ export interface SideRow {
   readonly action: string;
   /** Field id -> [old, new]; empty for a create, whose values stand in the record. */
   readonly changes: Readonly<Record<string, readonly [unknown, unknown]>>;
+  /** Where it is not the call's own. */
+  readonly cause?: Cause;
 }
 
 export interface EventSideRow {
@@ -21,6 +23,9 @@ export interface EventSideRow {
   readonly after: Readonly<Record<string, unknown>> | null;
   readonly changed: readonly string[];
   readonly transition: string | null;
+  /** Where they are not the call's own. */
+  readonly cause?: Cause;
+  readonly depth?: number;
 }
 
 export interface SearchSideRow {
@@ -42,13 +47,18 @@ export interface SideRows {
 /** From this many new records on, their ids alone are sent: everything else in their history and audit rows is the same. */
 const MANY = 50;
 
+/** How many rules led here. */
+export function depthOf(cause: Cause): number {
+  return cause.kind === 'rule' ? cause.chain.length : 0;
+}
+
 /** The records of a batch, as rows that history and audit are made from. */
 function recordRows(records: readonly SideRow[]): Sql {
   const [first] = records;
-  const isAlike = records.length >= MANY && records.every(({ version, action }) => version === 1 && action === 'create');
+  const isAlike = records.length >= MANY && records.every(({ version, action, cause }) => version === 1 && action === 'create' && cause === undefined);
   if (!isAlike || first === undefined)
-    return sql`select * from jsonb_to_recordset(${JSON.stringify(records)}::jsonb) as r(id uuid, version int, kind text, action text, changes jsonb)`;
-  return sql`select id, 1 as version, ${first.kind}::text as kind, ${first.action}::text as action, '{}'::jsonb as changes
+    return sql`select * from jsonb_to_recordset(${JSON.stringify(records)}::jsonb) as r(id uuid, version int, kind text, action text, changes jsonb, cause jsonb)`;
+  return sql`select id, 1 as version, ${first.kind}::text as kind, ${first.action}::text as action, '{}'::jsonb as changes, null::jsonb as cause
     from unnest(${records.map(({ id }) => id)}::uuid[]) as r(id)`;
 }
 
@@ -61,7 +71,7 @@ export async function writeSideRows(
   side: SideRows,
 ): Promise<void> {
   const cause = JSON.stringify(context.cause);
-  const depth = context.cause.kind === 'rule' ? context.cause.chain.length : 0;
+  const depth = depthOf(context.cause);
   const requestId = context.cause.kind === 'request' ? context.cause.requestId : null;
   const at = context.now;
   const search = platformTable(tx, 'search_entry');
@@ -82,8 +92,8 @@ export async function writeSideRows(
     side.events.length === 0
       ? keyword('')
       : sql`, e as (insert into ${platformTable(tx, 'event')} (id, object, record_id, record_ids, kind, at, before, after, changed, transition, cause, actor, depth)
-          select r.id, ${object.name}, r.record_id, r.record_ids, r.kind, ${at}::timestamptz, r.before, r.after, r.changed, r.transition, ${cause}::jsonb, ${actor}, ${depth}::int
-          from jsonb_to_recordset(${JSON.stringify(side.events)}::jsonb) as r(id uuid, record_id uuid, record_ids uuid[], kind text, before jsonb, after jsonb, changed text[], transition text)${members})`;
+          select r.id, ${object.name}, r.record_id, r.record_ids, r.kind, ${at}::timestamptz, r.before, r.after, r.changed, r.transition, coalesce(r.cause, ${cause}::jsonb), ${actor}, coalesce(r.depth, ${depth}::int)
+          from jsonb_to_recordset(${JSON.stringify(side.events)}::jsonb) as r(id uuid, record_id uuid, record_ids uuid[], kind text, before jsonb, after jsonb, changed text[], transition text, cause jsonb, depth int)${members})`;
   const backlog =
     side.later.length === 0
       ? keyword('')
@@ -93,7 +103,7 @@ export async function writeSideRows(
     tx,
     sql`with w as materialized (${recordRows(side.records)}),
         h as (insert into ${platformTable(tx, 'record_history')} (object_id, record_id, version, kind, at, actor, cause, reason, changes)
-          select ${object.id}, id, version, kind, ${at}::timestamptz, ${actor}, ${cause}::jsonb, ${context.reason ?? null}::text, changes from w),
+          select ${object.id}, id, version, kind, ${at}::timestamptz, ${actor}, coalesce(cause, ${cause}::jsonb), ${context.reason ?? null}::text, changes from w),
         a as (insert into ${platformTable(tx, 'audit_entry')} (at, actor, action, object, record_id, record_version, request_id)
           select ${at}::timestamptz, ${actor}, action, ${object.name}, id, version, ${requestId}::text from w)${listing}${eventing}${backlog} select 1`,
     !isNamed ? {} : { name: `side_${side.listed.length > 0 ? 's' : ''}${side.events.length > 0 ? 'e' : ''}${isBlock ? 'b' : ''}` },

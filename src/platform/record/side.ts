@@ -1,7 +1,7 @@
 import { OPEN_CLASS, searchKeys } from '../query/search-key.ts';
 import type { FieldModel } from '../model/types.ts';
 import type { Batch, Entry, Image } from './batch.ts';
-import type { EventSideRow, SearchSideRow, SideRow, SideRows } from './side-rows.sql.ts';
+import { depthOf, type EventSideRow, type SearchSideRow, type SideRow, type SideRows } from './side-rows.sql.ts';
 import type { RecordChange } from './types.ts';
 
 const KINDS = { create: 'created', update: 'updated', transition: 'updated', delete: 'deleted', restore: 'restored' } as const;
@@ -29,7 +29,9 @@ function historyOf(batch: Batch, entry: Entry): SideRow {
     }
   }
   const action = entry.transition === null ? entry.item.kind : `transition:${entry.transition.name}`;
-  return { id: entry.id, version: Number(entry.after['version']), kind: KINDS[entry.item.kind], action, changes };
+  const { cause } = entry.item;
+  const row = { id: entry.id, version: Number(entry.after['version']), kind: KINDS[entry.item.kind], action, changes };
+  return cause === undefined ? row : { ...row, cause };
 }
 
 /** What an event keeps of an image: its values. Whoever reads it takes what is missing for empty. */
@@ -46,6 +48,7 @@ function eventsOf(batch: Batch, entries: readonly Entry[]): readonly EventSideRo
   if (batch.events === 'each') {
     return entries.map((entry) => {
       const transition = entry.transition?.name ?? null;
+      const { cause } = entry.item;
       return {
         id: newId(),
         record_id: entry.id,
@@ -55,6 +58,7 @@ function eventsOf(batch: Batch, entries: readonly Entry[]): readonly EventSideRo
         after: filled(entry.after),
         changed: entry.changed,
         transition,
+        ...(cause === undefined ? {} : { cause, depth: depthOf(cause) }),
       };
     });
   }

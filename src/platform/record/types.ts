@@ -1,10 +1,10 @@
 import type { Knex } from 'knex';
-import type { CallContext } from '../access/types.ts';
+import type { CallContext, Cause } from '../access/types.ts';
 import type { ErrorDetail } from '../errors.ts';
 import type { RecordData } from '../query/types.ts';
 
 /** One write. A batch holds writes of one object; a single record is a batch of one. */
-export type WriteItem =
+export type WriteItem = (
   | {
       readonly kind: 'create';
       readonly values: Readonly<Record<string, unknown>>;
@@ -26,7 +26,11 @@ export type WriteItem =
       readonly values?: Readonly<Record<string, unknown>>;
     }
   | { readonly kind: 'delete'; readonly id: string; readonly version?: number }
-  | { readonly kind: 'restore'; readonly id: string; readonly version?: number };
+  | { readonly kind: 'restore'; readonly id: string; readonly version?: number }
+) & {
+  /** Why it is written, where that is not what the call says: items of several causes may share a batch. */
+  readonly cause?: Cause;
+};
 
 export interface WriteOptions {
   /** `atomic`: one failure throws AppError for the whole batch. `each`: failures are reported per item, the rest is written. */

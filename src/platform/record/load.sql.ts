@@ -16,29 +16,38 @@ export async function lockRecords(
   modelVersion: number,
 ): Promise<ReadonlyMap<string, Image>> {
   if (ids.length === 0) return new Map();
-  const found = await rowsOf(tx, object, ids, 'for update', { name: `lock_${object.id}_${modelVersion}` });
+  const found = await rowsOf(tx, object, ids, 'for update', { name: `lock_${ids.length === 1 ? 'one_' : ''}${object.id}_${modelVersion}` });
   return new Map(found.map((row) => imageOf(object, row)).map((image) => [String(image['id']), image]));
 }
 
 /** Reads records as they stand, the trash included, and locks nothing: whoever writes them must compare the version. */
 export async function readRecords(db: Knex, object: ObjectModel, ids: readonly string[], modelVersion: number): Promise<ReadonlyMap<string, Image>> {
   if (ids.length === 0) return new Map();
-  const found = await rowArrays(db, readStatement(object, schemaOf(db), modelVersion), [ids]);
+  const statements = readStatements(object, schemaOf(db), modelVersion);
+  const found = ids.length === 1 ? await rowArrays(db, statements.one, ids) : await rowArrays(db, statements.some, [ids]);
   const read = imageReader(object);
   return new Map(found.map(read).map((image) => [String(image['id']), image]));
 }
 
-const readStatements = new WeakMap<ObjectModel, ReadyStatement>();
+interface ReadStatements {
+  /** By the id itself: PostgreSQL plans a list of one anew each time, since it takes a list that it does not know for ten. */
+  readonly one: ReadyStatement;
+  readonly some: ReadyStatement;
+}
+
+const readStatementsOf = new WeakMap<ObjectModel, ReadStatements>();
 
 /** A Model belongs to one schema, and so do its objects. */
-function readStatement(object: ObjectModel, schema: string, modelVersion: number): ReadyStatement {
-  const known = readStatements.get(object);
+function readStatements(object: ObjectModel, schema: string, modelVersion: number): ReadStatements {
+  const known = readStatementsOf.get(object);
   if (known !== undefined) return known;
-  const made = ready(
-    sql`select ${columnsOf(object)} from ${wholeTable(schema, object)} where id = any(${[]}::uuid[])`.text,
-    `before_${object.id}_${modelVersion}`,
-  );
-  readStatements.set(object, made);
+  const read = sql`select ${columnsOf(object)} from ${wholeTable(schema, object)} where id`;
+  const name = `${object.id}_${modelVersion}`;
+  const made = {
+    one: ready(sql`${read} = ${''}::uuid`.text, `before_one_${name}`),
+    some: ready(sql`${read} = any(${[]}::uuid[])`.text, `before_${name}`),
+  };
+  readStatementsOf.set(object, made);
   return made;
 }
 

@@ -165,7 +165,8 @@ export async function rowsOf(
   options: RunOptions = {},
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const whole = sql`select ${columnsOf(object)} from ${wholeTable(schemaOf(db), object)}`;
-  const wanted = sql`where id = any(${[...ids].sort()}::uuid[]) order by id`;
+  // One by its id itself: a list of one is planned anew each time, since PostgreSQL takes a list that it does not know for ten.
+  const wanted = ids.length === 1 ? sql`where id = ${ids[0]}::uuid` : sql`where id = any(${[...ids].sort()}::uuid[]) order by id`;
   const locking = lock === null ? sql`` : sql` ${keyword(lock)}`;
   if (sideTables(object).length === 0) return rows(db, sql`${whole} ${wanted}${locking}`, options);
   if (lock !== null) await rows(db, sql`select 1 from ${ident(schemaOf(db), object.table)} ${wanted}${locking}`);

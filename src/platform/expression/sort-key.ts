@@ -11,6 +11,14 @@ export function sortKey(text: string): string {
     .trim();
 }
 
+/** Characters that the key holds wherever they stand, but for their case: no digits, which are filled up, and no blank at either end, which is cut off. */
+const KEPT_START = /^[!-/:-~](?:[ -/:-~]*[!-/:-~])?/;
+
+/** What the sort key of every text begins with that begins with this one; empty where nothing can be said. */
+export function sortKeyStart(text: string): string {
+  return (KEPT_START.exec(text)?.[0] ?? '').toLowerCase();
+}
+
 /** Compares by code point, as PostgreSQL does under COLLATE "C": negative, zero or positive. */
 export function compareCodePoints(left: string, right: string): number {
   const length = Math.min(left.length, right.length);

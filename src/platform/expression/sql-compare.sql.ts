@@ -1,8 +1,8 @@
 import { ident, keyword, sql, type Sql } from '../sql.ts';
 import { toDecimal } from './decimal.ts';
 import { isConstantTree } from './reads.ts';
-import { sortKey } from './sort-key.ts';
-import { asText, column, onRecord, operand, type Place, type Target } from './sql-records.sql.ts';
+import { sortKey, sortKeyStart } from './sort-key.ts';
+import { asText, column, isAliased, onRecord, operand, type Place, type Target } from './sql-records.sql.ts';
 import { comparedNumberSql, constantSql, sqlTypeOf } from './sql-values.sql.ts';
 import type { Expr } from './tree.ts';
 import { valueType } from './type-rules.ts';
@@ -55,6 +55,19 @@ export function ordering(node: Extract<Expr, { kind: 'order' }>, target: Target,
   const side = (part: Expr, name: string | null | undefined): Sql =>
     part.kind === 'field' && name !== null && name !== undefined ? column(part.of, part.name === 'id' ? null : name, target, place) : target.value(part, place);
   return compare(side(node.left, leftName), side(node.right, rightName));
+}
+
+/**
+ * What follows for the sort key of a field from how its text begins; null where nothing does. It says no more than the condition itself,
+ * but in the order of a list, so that PostgreSQL reads that stretch of its index only.
+ */
+export function beginning(node: Extract<Expr, { kind: 'call' }>, target: Target, place: Place): Sql | null {
+  const [text, part] = node.args;
+  if (node.entry !== 'startsWith' || text?.kind !== 'field' || text.sortColumn === null || !isAliased(text.of)) return null;
+  if (part === undefined || !isConstantTree(part, target.schema)) return null;
+  const start = target.constant(part);
+  const key = typeof start === 'string' ? sortKeyStart(start) : '';
+  return key === '' ? null : sql`starts_with(${column(text.of, text.sortColumn, target, place)}, ${constantSql(key, part.type)})`;
 }
 
 /** `a in list` as a predicate. */

@@ -2,7 +2,7 @@ import { ident, joinSql, keyword, sql, type Sql } from '../sql.ts';
 import { isConstantTree } from './reads.ts';
 import { expressionError } from './source.ts';
 import { aggregate, each } from './sql-collections.sql.ts';
-import { equality, membership, ordering } from './sql-compare.sql.ts';
+import { beginning, equality, membership, ordering } from './sql-compare.sql.ts';
 import { SQL_FORMS, type SqlForms } from './sql-forms.sql.ts';
 import { aliasOf, asText, idOf, isAliased, operand, scalar, type Place, type Target } from './sql-records.sql.ts';
 import { constantSql, sqlTypeOf } from './sql-values.sql.ts';
@@ -124,6 +124,10 @@ function predicate(node: Expr, target: Target, place: Place): Sql {
       return aggregate(node, target, place);
     case 'each':
       return each(node, target, place);
+    case 'call': {
+      const implied = beginning(node, target, place);
+      return implied === null ? value(node, target, place) : sql`(${value(node, target, place)} and ${implied})`;
+    }
     default:
       return value(node, target, place);
   }

@@ -87,8 +87,9 @@ const SYSTEM_COLUMNS: readonly (readonly [string, string])[] = [
 /** The wanted tables of all objects of a set, which must have all its ids, and `physical` all its names. */
 export function tableSpecs(set: MetadataSet, physical: PhysicalNames, schema: string): readonly TableSpec[] {
   const isBound = boundFields(set);
+  const orders = viewOrders(set);
   return [...set.objects].flatMap(([name, file]) => {
-    const own = tableSpec(name, file, set, physical, schema);
+    const own = tableSpec(name, file, set, physical, schema, orders);
     const aside = own.columns.filter((column) => sideOf(column.name) > 0);
     if (aside.length === 0) return [own];
     const ofId = new Map(Object.entries(file.properties).map(([fieldName, field]) => [field['x-id'] ?? '', { fieldName, field }]));
@@ -118,8 +119,18 @@ function sideSpecs(own: TableSpec, aside: readonly ColumnSpec[]): readonly Table
   }));
 }
 
+/**
+ * The fields that a view is sorted by first, as `Object.field`: their order has an index, so that a page of the view is read along it
+ * however many records there are. Without one PostgreSQL reads and sorts them all.
+ */
+function viewOrders(set: MetadataSet): ReadonlySet<string> {
+  return new Set(
+    [...set.views.values()].flatMap(({ object, sort }) => (sort === undefined ? [] : [`${object}.${(sort.split(',')[0] ?? '').trim().replace(/^-/, '')}`])),
+  );
+}
+
 /** The wanted table of an object, as if all its fields stood in it. `set` must have all its ids, `physical` all its names. */
-function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet, physical: PhysicalNames, schema: string): TableSpec {
+function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet, physical: PhysicalNames, schema: string, orders: ReadonlySet<string>): TableSpec {
   const objectId = requiredId(file['x-object'].id, objectName);
   const table = nameOf(physical, objectId);
   const on = ident(schema, table).text;
@@ -178,11 +189,12 @@ function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet, physi
       });
     const quoted = ident(column).text;
     const isUnique = field['x-unique'] === true || kind === 'sequence';
+    const isOrder = orders.has(`${objectName}.${fieldName}`);
     if (isUnique) index('u', true, `(${quoted}) where deleted_at is null`);
     if (field['x-ref'] !== undefined || kind === 'file') index('x', false, `(${quoted})`);
-    else if (field['x-index'] === true)
+    else if (field['x-index'] === true || (isOrder && !type.sortable))
       index('x', false, type.column.cast === 'text[]' || type.column.cast === 'jsonb' ? `using gin (${quoted})` : `(${quoted}, id)`);
-    if (field['x-index'] === true && type.sortable && kind !== 'picklist') index('o', false, `(${ident(`${column}_s`).text}, id)`);
+    if (type.sortable && (isOrder || (field['x-index'] === true && kind !== 'picklist'))) index('o', false, `(${ident(`${column}_s`).text}, id)`);
   }
 
   function addUnique(fields: readonly string[]): void {

@@ -92,6 +92,26 @@ describe('schema change', () => {
     expect((await rows(world.database.db, sql`select 1 from pg_class where relname like 'plant%' and relkind = 'r'`)).length).to.equal(0);
   });
 
+  it('gives the order of a view an index, and takes it away with the view', async () => {
+    const view = { name: 'gardens', label: 'Gardens', object: 'Garden', columns: ['name', 'area'] };
+    const sorted = (sort: string): MetadataSet => ({ ...base(), views: new Map([['gardens', { ...view, sort }]]) });
+    const definitions = async (): Promise<readonly string[]> => {
+      const table = (await world.store.load()).objects.get('Garden')?.table;
+      const found = await rows(world.database.db, sql`select indexdef from pg_indexes where tablename = ${table} and indexname ~ '_[xo]$' order by 1`);
+      return found.map((row) => String(row['indexdef']).replace(/^.* USING /, ''));
+    };
+    const steps = await apply(sorted('-name,area'));
+    expect(steps.filter((step) => step.class !== 'metadata').map((step) => [step.class, step.lock, step.description])).to.deep.equal([
+      ['online', 'SHARE UPDATE EXCLUSIVE', 'Create the index on Garden.name'],
+    ]);
+    expect(await definitions()).to.have.lengthOf(1);
+    expect((await definitions())[0]).to.match(/^btree \(name_\w+_s, id\)$/);
+    expect(words(await apply(sorted('area')))).to.match(/Create the index on Garden\.area[^]*Drop the index on Garden\.name/);
+    expect((await definitions())[0]).to.match(/^btree \(area_\w+, id\)$/);
+    await world.store.apply({ kind: 'return', version: 1 }, 'test');
+    expect(await definitions()).to.deep.equal([]);
+  });
+
   it('names rules, views, forms and templates that name what is renamed', async () => {
     const view = { name: 'gardens', label: 'Gardens', object: 'Garden', filter: 'area > 2', columns: ['name', 'area'], sort: '-area' };
     const report = { name: 'size', label: 'Size', stages: [{ label: 'Planted', object: 'Plant', filter: 'garden.area > 5' }] };

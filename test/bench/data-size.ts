@@ -109,6 +109,12 @@ await withLargeDatabase(
       'list of one ZIP code': numbers.map((n) => list({ filter: `practiceZip == '${String(n % 3_000).padStart(5, '0')}'`, sort: 'nextVisitDueOn' })),
       'one by NPI': numbers.map((n) => list({ filter: `npi == '${String(1_000_000_000 + n)}'` })),
       'list searched by the beginning of a family name (4 letters)': numbers.map((n) => list({ search: prefix(n), sort: 'nextVisitDueOn' })),
+      'list by name, the view that is shown first': numbers.map(() => list({ sort: 'name' })),
+      'list by name with a condition, a view': numbers.map(() => list({ sort: 'name', filter: "status == 'active'" })),
+      'list by name that begins with a text': numbers.map((n) => {
+        const syllable = SYLLABLES[n % 40] ?? '';
+        return list({ sort: 'name', filter: `name.startsWith('Ana ${syllable.charAt(0).toUpperCase()}${syllable.slice(1)}')` });
+      }),
       'search by a family name': names.map((row) => `/api/v1/search?q=${encodeURIComponent(String(row['name_n']).split(' ')[1] ?? '')}&objects=Provider`),
       'search by given and family name': names.map(
         (row) => `/api/v1/search?q=${encodeURIComponent(String(row['name_n']).split(' ').slice(0, 2).join(' '))}&objects=Provider`,

@@ -140,7 +140,17 @@ function checkField(scope: Scope, of: RecordExpr, name: string, span: Span): Exp
   if (field === undefined) return null;
   switch (field.kind) {
     case 'value':
-      return { kind: 'field', type: field.type, of, object: of.object, name, column: field.column, sortColumn: field.sortColumn ?? null, ...span };
+      return {
+        kind: 'field',
+        type: field.type,
+        of,
+        object: of.object,
+        name,
+        column: field.column,
+        sortColumn: field.sortColumn ?? null,
+        ordered: field.ordered === true,
+        ...span,
+      };
     case 'formula':
       return { kind: 'formula', type: field.type, of, object: of.object, name, expression: field.tree, ...span };
     case 'one':

@@ -58,16 +58,19 @@ export function ordering(node: Extract<Expr, { kind: 'order' }>, target: Target,
 }
 
 /**
- * What follows for the sort key of a field from how its text begins; null where nothing does. It says no more than the condition itself,
- * but in the order of a list, so that PostgreSQL reads that stretch of its index only.
+ * `startsWith` of a field whose order an index holds, as a predicate; null for any other. Its sort key begins as the text does, so that
+ * PostgreSQL reads that stretch of the index, in the order of a list. The condition itself stands where PostgreSQL does not guess from it
+ * how many records are left: it would count the same thing twice, and read and sort them all.
  */
 export function beginning(node: Extract<Expr, { kind: 'call' }>, target: Target, place: Place): Sql | null {
   const [text, part] = node.args;
-  if (node.entry !== 'startsWith' || text?.kind !== 'field' || text.sortColumn === null || !isAliased(text.of)) return null;
+  if (node.entry !== 'startsWith' || text?.kind !== 'field' || text.sortColumn === null || !text.ordered || !isAliased(text.of)) return null;
   if (part === undefined || !isConstantTree(part, target.schema)) return null;
   const start = target.constant(part);
   const key = typeof start === 'string' ? sortKeyStart(start) : '';
-  return key === '' ? null : sql`starts_with(${column(text.of, text.sortColumn, target, place)}, ${constantSql(key, part.type)})`;
+  if (key === '') return null;
+  const stretch = sql`starts_with(${column(text.of, text.sortColumn, target, place)}, ${constantSql(key, part.type)})`;
+  return sql`(${stretch} and case when ${target.value(node, place)} then true else false end)`;
 }
 
 /** `a in list` as a predicate. */

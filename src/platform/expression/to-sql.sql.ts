@@ -124,10 +124,8 @@ function predicate(node: Expr, target: Target, place: Place): Sql {
       return aggregate(node, target, place);
     case 'each':
       return each(node, target, place);
-    case 'call': {
-      const implied = beginning(node, target, place);
-      return implied === null ? value(node, target, place) : sql`(${value(node, target, place)} and ${implied})`;
-    }
+    case 'call':
+      return beginning(node, target, place) ?? value(node, target, place);
     default:
       return value(node, target, place);
   }

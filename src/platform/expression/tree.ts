@@ -34,6 +34,8 @@ export type Expr =
       readonly name: string;
       readonly column: string;
       readonly sortColumn: string | null;
+      /** An index holds the order of the sort keys. */
+      readonly ordered: boolean;
     })
   | (Base & { readonly kind: 'formula'; readonly of: RecordExpr; readonly object: string; readonly name: string; readonly expression: TypedExpression })
   | (Base & { readonly kind: 'member'; readonly of: Expr; readonly name: string })

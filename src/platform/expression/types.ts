@@ -22,6 +22,7 @@ export type ExprField =
       readonly type: ExprType;
       readonly column: string;
       /** Column of the sort key; text without one cannot be ordered. */ readonly sortColumn?: string;
+      /** An index holds the order of the sort keys. */ readonly ordered?: boolean;
     }
   | { readonly kind: 'formula'; readonly name: string; readonly type: ExprType; readonly tree: TypedExpression }
   /** To-one: as a value it is the uuid (null-safe); `a.b` follows it. */

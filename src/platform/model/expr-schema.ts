@@ -64,7 +64,13 @@ function exprField(object: string, field: FieldModel, input: SchemaInput): ExprF
   }
   const target = field.ref?.to[0];
   if (field.kind === 'reference' && target !== undefined) return { kind: 'one', name, object: target, column };
-  return { kind: 'value', name, type: valueType(field), column, ...(field.sortColumn === null ? {} : { sortColumn: field.sortColumn }) };
+  return {
+    kind: 'value',
+    name,
+    type: valueType(field),
+    column,
+    ...(field.sortColumn === null ? {} : { sortColumn: field.sortColumn, ordered: field.ordered }),
+  };
 }
 
 /** Type of a field's value in expressions. */

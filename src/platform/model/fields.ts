@@ -3,6 +3,7 @@ import type { FieldSchema, MetadataSet, ObjectFile, PathFile, ValueSetFile } fro
 import { FIELD_TYPES, fieldKind, objectColumnOf, storedType, valueKind } from './field-types.ts';
 import type { PhysicalNames } from './physical.ts';
 import type { FieldKind, FieldModel } from './types.ts';
+import { viewOrders } from './view-orders.ts';
 
 const BLANK = {
   help: null,
@@ -13,6 +14,7 @@ const BLANK = {
   required: false,
   unique: false,
   indexed: false,
+  ordered: false,
   searchable: false,
   sensitive: null,
   values: null,
@@ -37,11 +39,11 @@ function system(name: string, label: string, kind: FieldKind, column: string, mo
 /** The fields that every object has. The owner is the only one that callers may set. */
 export function systemFields(): readonly FieldModel[] {
   return [
-    system('id', 'Id', 'reference', 'id', { required: true, unique: true, indexed: true }),
+    system('id', 'Id', 'reference', 'id', { required: true, unique: true, indexed: true, ordered: true }),
     system('version', 'Version', 'integer', 'version', { required: true }),
-    system('createdAt', 'Created', 'instant', 'created_at', { required: true, indexed: true }),
+    system('createdAt', 'Created', 'instant', 'created_at', { required: true, indexed: true, ordered: true }),
     system('createdBy', 'Created by', 'text', 'created_by', { required: true }),
-    system('updatedAt', 'Updated', 'instant', 'updated_at', { required: true, indexed: true }),
+    system('updatedAt', 'Updated', 'instant', 'updated_at', { required: true, indexed: true, ordered: true }),
     system('updatedBy', 'Updated by', 'text', 'updated_by', { required: true }),
     system('ownerId', 'Owner', 'reference', 'owner_id', { readOnly: false, indexed: true, ref: { to: [USER_OBJECT], as: null, onDelete: 'clear' } }),
     system('deletedAt', 'Deleted', 'instant', 'deleted_at'),
@@ -90,6 +92,7 @@ export function wordsOf(name: string): string {
 export function ownFields(objectName: string, file: ObjectFile, set: MetadataSet, path: PathFile | undefined, physical: PhysicalNames): readonly FieldModel[] {
   const required = new Set(file.required ?? []);
   const searched = new Set(file['x-object'].search ?? []);
+  const orders = viewOrders(set);
   return Object.entries(file.properties).map(([name, schema]): FieldModel => {
     const isState = path?.field === name;
     const kind = fieldKind(schema);
@@ -103,6 +106,7 @@ export function ownFields(objectName: string, file: ObjectFile, set: MetadataSet
       name,
       readOnly: kind === 'formula' || kind === 'rollup' || kind === 'sequence' || isState,
       required: required.has(name),
+      ordered: isOrdered(schema, kind, orders.has(`${objectName}.${name}`)),
       searchable: schema['x-search'] === true || searched.has(name),
       sensitive: schema['x-sensitive'] ?? null,
       values: valuesOf(objectName, schema, set, isState ? path : undefined),
@@ -143,6 +147,13 @@ function constraintsOf(schema: FieldSchema, kind: FieldKind): Pick<FieldModel, '
     minimum: schema.minimum ?? null,
     maximum: schema.maximum ?? null,
   };
+}
+
+/** As the indexes of `table-spec.ts` are made. */
+function isOrdered(schema: FieldSchema, kind: FieldKind, byView: boolean): boolean {
+  const type = storedType(schema);
+  if (type === null || (byView && schema['x-rollup']?.hot !== true)) return type !== null;
+  return schema['x-index'] === true && (!type.sortable || kind !== 'picklist');
 }
 
 function refOf(ref: FieldSchema['x-ref']): FieldModel['ref'] {

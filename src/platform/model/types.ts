@@ -67,6 +67,8 @@ export interface FieldModel {
   readonly required: boolean;
   readonly unique: boolean;
   readonly indexed: boolean;
+  /** An index holds the order of lists by this field. */
+  readonly ordered: boolean;
   readonly searchable: boolean;
   readonly sensitive: 'restricted' | 'confidential' | null;
   readonly values: ValueSetFile | null;

@@ -24,16 +24,27 @@ export interface FilterParts {
   readonly search?: string | undefined;
 }
 
+/** How the records that a search finds are looked for; it changes the plan of a list, never the list. */
+export type SearchRoute =
+  /** However the planner thinks best, which guesses badly how many records hold a word. */
+  | 'planned'
+  /** Each record in the order of the list is asked whether it holds the words: they are common. */
+  | 'walked'
+  /** Their ids are known (`foundIdsSql`) and given when the list is read. */
+  | typeof FOUND;
+
+/** Stands for the ids that a search found. */
+export const FOUND: unique symbol = Symbol('the ids that a search found');
+
 /**
  * Conditions of a read beyond the caller's rights.
- * @param findsFew whether the search was seen to find few entries (`findsFewSql`): then they are taken first
  * @throws AppError invalid_query for whatever does not exist, may not be read or cannot be compared
  */
-export function planFilter(source: Source, parts: FilterParts, findsFew = false): readonly Sql[] {
+export function planFilter(source: Source, parts: FilterParts, route: SearchRoute = 'planned'): readonly Sql[] {
   const conditions: Sql[] = [];
   if (parts.filter !== undefined && parts.filter.trim() !== '') conditions.push(filterSql(source, parts.filter));
   for (const [name, value] of Object.entries(parts.equals ?? {})) conditions.push(equalsSql(source, readableField(source, name, name), value));
-  if (parts.search !== undefined && searchText(parts.search) !== '') conditions.push(searchSql(source, parts.search, findsFew));
+  if (parts.search !== undefined && searchText(parts.search) !== '') conditions.push(searchSql(source, parts.search, route));
   return conditions;
 }
 
@@ -106,37 +117,53 @@ function plainText(value: unknown): string {
 const MOST_WORDS = 8;
 const LONGEST_SEARCH = 200;
 
-function searchSql(source: Source, text: string, findsFew: boolean): Sql {
+function searchSql(source: Source, text: string, route: SearchRoute): Sql {
   if (source.object.builtin) return builtinSearchSql(source, text);
   const fields = openSearchFields(source.object);
   // An entry mixes all fields of its class: only who may read them all may look into it.
   if (fields.length === 0 || !fields.every((name) => source.rights.readable.has(name))) {
     throw invalidQuery('search', `${source.object.name} cannot be searched.`, 'Use filter.');
   }
-  const found = entriesSql(source, text, ident('e', 'record_id'));
-  const id = ident(source.alias, 'id');
-  // An array is made first, whatever the planner guesses; it guesses badly how rare a word is, and would walk the order of the list.
-  const candidates = findsFew ? sql`${id} = any(array(${found}))` : sql`${id} in (${found})`;
+  const candidates = candidatesSql(source, text, route);
   return isMasked(source.rights) ? sql`(${ident(source.alias, SEARCH_COLUMN)} and ${candidates})` : candidates;
 }
 
-function entriesSql(source: Source, text: string, what: Sql): Sql {
-  return sql`select ${what} from ${ident(source.ctx.model.schema, 'search_entry')} as ${ident('e')}
-    where ${ident('e', 'object')} = ${source.object.name} and ${ident('e', 'class')} = ${OPEN_CLASS} and ${matchSql(searchPatterns(searchWords(text)), 'e')}`;
+function candidatesSql(source: Source, text: string, route: SearchRoute): Sql {
+  const id = ident(source.alias, 'id');
+  if (route === FOUND) return sql`${id} = any(${FOUND}::uuid[])`;
+  if (route === 'planned') return sql`${id} in (${entriesSql(source, text, ident('e', 'record_id'))})`;
+  // A subquery that gives a value is evaluated row by row, and is never turned into a join.
+  const entry = sql`${ident('e', 'object')} = ${source.object.name} and ${ident('e', 'class')} = ${OPEN_CLASS} and ${ident('e', 'record_id')} = ${id}`;
+  return sql`(select ${matchOf(text)} from ${ident(source.ctx.model.schema, 'search_entry')} as ${ident('e')} where ${entry})`;
 }
 
-/** Up to so many records are fetched by their ids and sorted; of more, the order of the list meets enough soon (`sight.sql.ts`). */
+const matchOf = (text: string): Sql => matchSql(searchPatterns(searchWords(text)), 'e');
+
+function entriesSql(source: Source, text: string, what: Sql): Sql {
+  return sql`select ${what} from ${ident(source.ctx.model.schema, 'search_entry')} as ${ident('e')}
+    where ${ident('e', 'object')} = ${source.object.name} and ${ident('e', 'class')} = ${OPEN_CLASS} and ${matchOf(text)}`;
+}
+
+/** So many ids are worth sending however few records there are. */
 const FEW_ENTRIES = 5_000;
+/**
+ * Beyond the root of so many times the number of records, a list that is walked in its order meets a page of matching ones sooner than
+ * their ids are found: of 8,000,000 records, 28,000 (measured with `test/bench/data-size.ts`).
+ */
+const SCARCITY = 100;
 const SHORTEST_INDEXED = 3;
 
 /**
- * The statement that tells whether a search finds few entries; null where nothing is found faster for it: a built-in object, or
- * words too short for an index. What it answers changes the plan of a list, never the list.
+ * The statement that gives the ids of the records that a search finds, as the text of an array, or nothing where they are many; null where
+ * it is of no use: a built-in object, or words too short for an index.
  */
-export function findsFewSql(source: Source, text: string): Sql | null {
+export function foundIdsSql(source: Source, text: string): Sql | null {
   const isIndexed = searchWords(text).some((word) => [...word].length >= SHORTEST_INDEXED);
   if (source.object.builtin || !isIndexed) return null;
-  return sql`select count(*) <= ${FEW_ENTRIES} from (${entriesSql(source, text, sql`1`)} limit ${FEW_ENTRIES + 1}) as c`;
+  const table = `"${source.ctx.model.schema}"."${source.object.table}"`;
+  const most = sql`select greatest(${FEW_ENTRIES}::int, sqrt(${SCARCITY}::int * greatest(reltuples, 0)))::int as most from pg_class where oid = ${table}::regclass`;
+  return sql`select case when count(c.id) <= min(f.most) then '{' || coalesce(string_agg(c.id::text, ','), '') || '}' end
+    from (${most}) as f left join lateral (${entriesSql(source, text, sql`${ident('e', 'record_id')} as id`)} limit f.most + 1) as c on true`;
 }
 
 /** Built-in objects have no search entries; they are small enough to be looked through. */

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { rightsFor, unknownRecord } from '../access/rights.ts';
-import { rowPredicate } from '../access/secure.sql.ts';
+import { isMasked, rowPredicate } from '../access/secure.sql.ts';
 import type { CallContext } from '../access/types.ts';
 import { isTransaction } from '../db.ts';
 import { AppError } from '../errors.ts';
@@ -12,9 +12,22 @@ import { countRows, type CountResult } from './count.ts';
 import { decodeCursor, encodeCursor, listHash } from './cursor.ts';
 import { onDay, timesOf, type TimeQuery } from './effective.ts';
 import { addExpanded, addNames, fieldsToRead, planExpand, type Expansion } from './expand.ts';
-import { findsFewSql, mayGuess, planFilter } from './filter.ts';
+import { FOUND, foundIdsSql, mayGuess, planFilter, type SearchRoute } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
-import { fillSlots, makeShape, openPosition, planPage, positionOf, readPage, SLOT, valueColumns, type FreshRecord, type PagePlan } from './page.ts';
+import {
+  fillGiven,
+  fillSlots,
+  makeShape,
+  openPosition,
+  planPage,
+  positionOf,
+  readPage,
+  SLOT,
+  valueColumns,
+  type FreshRecord,
+  type PagePlan,
+  type PageValues,
+} from './page.ts';
 import { runRecurring } from './recurring.ts';
 import { makePlanCache } from './plan-cache.ts';
 import { readRecorded } from './recorded.ts';
@@ -40,11 +53,11 @@ interface ListPlan {
 
 const listPlans = makePlanCache<ListPlan>();
 
-function planList(ctx: CallContext, query: ReadQuery, findsFew: boolean): ListPlan {
+function planList(ctx: CallContext, query: ReadQuery, route: SearchRoute): ListPlan {
   const source = openListed(ctx, query);
   const selection = selectFields(source, query.fields, query.trash);
   const expansions = planExpand(source, query.expand);
-  const conditions = [...planFilter(source, query, findsFew), ...trashConditions(ctx, source, query)];
+  const conditions = [...planFilter(source, query, route), ...trashConditions(ctx, source, query)];
   const keys = planSort(source, query.sort);
   const fields = fieldsToRead(source, selection.fields, selection.withName, expansions);
   return {
@@ -65,19 +78,19 @@ const openListed = (ctx: CallContext, query: ReadQuery): Source => openSource(ct
  * @throws AppError not_found for an object, invalid_query for any part of the query that cannot be understood
  */
 export async function listRecords(db: Knex, call: CallContext, query: ReadQuery): Promise<ListResult> {
-  const ctx = await sighted(db, onDay(call, query.object, query.effectiveOn), query.object, walked(call, query));
+  const ctx = await sighted(db, onDay(call, query.object, query.effectiveOn), query.object, query.search === undefined ? walked(call, query) : null);
   const { object, filter, equals, fields, sort, search, expand, trash } = query;
   const key = JSON.stringify([object, filter, equals, fields, sort, search, expand, trash]);
-  const asked = listPlans(ctx, key, (planning) => planList(planning, query, false));
-  const findsFew = search !== undefined && (await findsFewEntries(db, ctx, query, search));
-  const plan = findsFew ? listPlans(ctx, `few ${key}`, (planning) => planList(planning, query, true)) : asked;
+  const asked = listPlans(ctx, key, (planning) => planList(planning, query, 'planned'));
+  const { route, values } = search === undefined ? PLANNED : await routeOf(db, ctx, query, search);
+  const plan = route === 'planned' ? asked : listPlans(ctx, `${String(route)} ${key}`, (planning) => planList(planning, query, route));
   const { selection, expansions, conditions, keys, hash } = plan;
   const after = query.cursor === undefined ? null : decodeCursor(query.cursor, hash, keys);
   const limit = planLimit(query.limit);
   const count = query.count ?? 'none';
   const work = async (handle: Knex): Promise<ListResult> => {
     const page = after === null ? plan.page : laterPage(ctx, query, plan, after);
-    const found = await readPage(handle, page, limit + 1, after);
+    const found = await readPage(handle, page, limit + 1, { ...values, after });
     const shown = found.slice(0, limit);
     const last = shown.at(-1);
     const data = await finish(
@@ -88,7 +101,7 @@ export async function listRecords(db: Knex, call: CallContext, query: ReadQuery)
       expansions,
       shown.map((row) => row.record),
     );
-    const meta = count === 'none' ? {} : await countOf(handle, openListed(ctx, query), query, conditions, count);
+    const meta = count === 'none' ? {} : await countOf(handle, openListed(ctx, query), query, filled(conditions, values), count);
     return { data, page: { next: found.length > limit && last !== undefined ? encodeCursor(hash, positionOf(page, last.row)) : null }, meta };
   };
   // A page and its count are of one moment.
@@ -105,21 +118,42 @@ function laterPage(ctx: CallContext, query: ReadQuery, { conditions, keys, page,
   return made;
 }
 
-/** Whether the words searched for are rare; asked once the search is known to be allowed. */
-async function findsFewEntries(db: Knex, ctx: CallContext, query: ReadQuery, search: string): Promise<boolean> {
-  if (searchText(search) === '') return false;
-  const asked = findsFewSql(openListed(ctx, query), search);
-  if (asked === null) return false;
-  const [row] = await rowArrays(db, ready(asked.text), asked.values);
-  return row?.[0] === true;
+interface Routed {
+  readonly route: SearchRoute;
+  /** What the plan of that route leaves open. */
+  readonly values: PageValues;
 }
 
-/** How many rows are met along an index when nothing but a page in its order is asked for; null when more must be looked at. */
-function walked({ model }: CallContext, { object, filter, equals, search, sort, limit, count, trash }: ReadQuery): number | null {
-  if (filter !== undefined || equals !== undefined || search !== undefined || trash === true || (count ?? 'none') !== 'none') return null;
+const PLANNED: Routed = { route: 'planned', values: {} };
+/** PostgreSQL takes a list of ids that it does not know for ten; up to so much text (100 ids) it comes to the same. */
+const SHORT_LIST = 3_700;
+
+/**
+ * How the words are looked for; asked once the search is known to be allowed. Rare ones: their records' ids are found first, so that
+ * PostgreSQL knows how many there are and fetches them or meets them in the order of the list, whichever is sooner. Common ones are met in
+ * that order soon, where an index holds it and nothing else leaves records out.
+ */
+async function routeOf(db: Knex, ctx: CallContext, query: ReadQuery, search: string): Promise<Routed> {
+  const source = openListed(ctx, query);
+  const asked = searchText(search) === '' ? null : foundIdsSql(source, search);
+  if (asked === null) return PLANNED;
+  const [row] = await rowArrays(db, ready(asked.text), asked.values);
+  const ids = row?.[0];
+  if (typeof ids === 'string') return { route: FOUND, values: { given: new Map([[FOUND, ids]]), isOnce: ids.length > SHORT_LIST } };
+  const seesAll = source.where.length === 1 && !isMasked(source.rights);
+  return seesAll && walked(ctx, query) !== null ? { route: 'walked', values: {} } : PLANNED;
+}
+
+function filled(conditions: readonly Sql[], { given }: PageValues): readonly Sql[] {
+  return given === undefined ? conditions : conditions.map((condition) => ({ ...condition, values: fillGiven(condition.values, given) }));
+}
+
+/** How many rows are met along an index when nothing but a page in its order (and words) is asked for; null when more must be looked at. */
+function walked({ model }: CallContext, { object, filter, equals, sort, limit, count, trash }: ReadQuery): number | null {
+  if (filter !== undefined || equals !== undefined || trash === true || (count ?? 'none') !== 'none') return null;
   const lead = sort?.[0]?.replace(/^-/, '') ?? 'id';
-  const isIndexed = lead === 'id' || model.objects.get(object)?.fields.get(lead)?.indexed === true;
-  return isIndexed ? (limit ?? DEFAULT_LIMIT) : null;
+  const isOrdered = lead === 'id' || model.objects.get(object)?.fields.get(lead)?.ordered === true;
+  return isOrdered ? (limit ?? DEFAULT_LIMIT) : null;
 }
 
 function countOf(db: Knex, source: Source, query: ReadQuery, conditions: readonly Sql[], kind: NonNullable<ReadQuery['count']>): Promise<CountResult> {

@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import { AppError } from '../errors.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel } from '../model/types.ts';
-import { ident, joinSql, keyword, ready, sql, type ReadyStatement, type Sql } from '../sql.ts';
+import { ident, joinSql, keyword, ready, rowArrays, sql, type ReadyStatement, type Sql } from '../sql.ts';
 import { runRecurring } from './recurring.ts';
 import { planSegments, type Position, type SortKey } from './sort.ts';
 import { fieldSql, whereSql, type Source } from './source.ts';
@@ -128,14 +128,24 @@ export function openPosition(position: Position): Position {
   return position.map((value, at) => (value === null ? null : (KEY_MARKS[at] ?? value)));
 }
 
-/** Up to `limit` rows in order; `after` fills in a position that the plan leaves open. */
-export async function readPage(db: Knex, plan: PagePlan, limit: number, after: Position | null = null): Promise<readonly PageRow[]> {
+/** What a page is read with beside its plan. */
+export interface PageValues {
+  /** Fills in a position that the plan leaves open. */
+  readonly after?: Position | null;
+  /** Further values that the plan leaves open, by what stands for them. */
+  readonly given?: ReadonlyMap<unknown, unknown>;
+  /** PostgreSQL is to plan for these values alone, which may be far from what others are. */
+  readonly isOnce?: boolean;
+}
+
+/** Up to `limit` rows in order. */
+export async function readPage(db: Knex, plan: PagePlan, limit: number, { after = null, given, isOnce = false }: PageValues = {}): Promise<readonly PageRow[]> {
   const found: PageRow[] = [];
   for (const { statement, values } of plan.segments) {
     if (found.length >= limit) break;
-    for (const row of await runRecurring(db, statement, fillKeys(fillSlots(values, limit - found.length), after))) {
-      found.push({ record: plan.shape(row), row });
-    }
+    const known = fillKeys(fillSlots(values, limit - found.length), after);
+    const filled = given === undefined ? known : fillGiven(known, given);
+    for (const row of await (isOnce ? rowArrays(db, statement, filled) : runRecurring(db, statement, filled))) found.push({ record: plan.shape(row), row });
   }
   return found;
 }
@@ -151,6 +161,11 @@ function fillKeys(values: readonly unknown[], after: Position | null): readonly 
 /** The bound values, with the one that was left open. */
 export function fillSlots(values: readonly unknown[], value: unknown): readonly unknown[] {
   return values.map((bound) => (bound === SLOT ? value : bound));
+}
+
+/** The bound values, with those that are given. */
+export function fillGiven(values: readonly unknown[], given: ReadonlyMap<unknown, unknown>): readonly unknown[] {
+  return values.map((bound) => (given.has(bound) ? given.get(bound) : bound));
 }
 
 /** Text of one page's statement. */

@@ -5,6 +5,7 @@ import { fieldKind, objectColumnOf, storedType } from '../model/field-types.ts';
 import { USER_OBJECT } from '../model/fields.ts';
 import type { PhysicalNames } from '../model/physical.ts';
 import { boundFields, onSide, sideOf, tableOfColumn } from '../model/side-tables.ts';
+import { viewOrders } from '../model/view-orders.ts';
 import { ident } from '../sql.ts';
 
 export interface ColumnSpec {
@@ -119,16 +120,6 @@ function sideSpecs(own: TableSpec, aside: readonly ColumnSpec[]): readonly Table
   }));
 }
 
-/**
- * The fields that a view is sorted by first, as `Object.field`: their order has an index, so that a page of the view is read along it
- * however many records there are. Without one PostgreSQL reads and sorts them all.
- */
-function viewOrders(set: MetadataSet): ReadonlySet<string> {
-  return new Set(
-    [...set.views.values()].flatMap(({ object, sort }) => (sort === undefined ? [] : [`${object}.${(sort.split(',')[0] ?? '').trim().replace(/^-/, '')}`])),
-  );
-}
-
 /** The wanted table of an object, as if all its fields stood in it. `set` must have all its ids, `physical` all its names. */
 function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet, physical: PhysicalNames, schema: string, orders: ReadonlySet<string>): TableSpec {
   const objectId = requiredId(file['x-object'].id, objectName);
@@ -189,7 +180,7 @@ function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet, physi
       });
     const quoted = ident(column).text;
     const isUnique = field['x-unique'] === true || kind === 'sequence';
-    const isOrder = orders.has(`${objectName}.${fieldName}`);
+    const isOrder = orders.has(`${objectName}.${fieldName}`) && field['x-rollup']?.hot !== true;
     if (isUnique) index('u', true, `(${quoted}) where deleted_at is null`);
     if (field['x-ref'] !== undefined || kind === 'file') index('x', false, `(${quoted})`);
     else if (field['x-index'] === true || (isOrder && !type.sortable))

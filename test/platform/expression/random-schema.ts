@@ -95,7 +95,7 @@ function draftOf(name: string, entropy: Entropy): Draft {
     const count = entropy.next(4) - (kind === 'uuid' ? 2 : 0);
     for (let index = 0; index < count; index += 1) {
       const [field, column] = [`${kind}${String(index)}`, `${kind.slice(0, 2)}_${String(index)}_x`];
-      const sorts = kind === 'text' && entropy.next(2) === 0 ? { sortColumn: `${column}_s` } : {};
+      const sorts = kind === 'text' && entropy.next(2) === 0 ? { sortColumn: `${column}_s`, ordered: true } : {};
       const sqlType = kind === 'number' && entropy.next(3) === 0 ? 'bigint' : COLUMN_TYPES[kind];
       columns.push({ field: { kind: 'value', name: field, type: { kind }, column, ...sorts }, sqlType });
     }

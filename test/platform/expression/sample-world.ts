@@ -66,7 +66,10 @@ This page is made from the tables in the code; a test runs every example in both
 type Column = readonly [ExprField, string];
 
 function value(name: string, type: ExprType, sqlType: string, isSortable = false): Column {
-  return [{ kind: 'value', name, type, column: name.toLowerCase(), ...(isSortable ? { sortColumn: `${name.toLowerCase()}_sort` } : {}) }, sqlType];
+  return [
+    { kind: 'value', name, type, column: name.toLowerCase(), ...(isSortable ? { sortColumn: `${name.toLowerCase()}_sort`, ordered: true } : {}) },
+    sqlType,
+  ];
 }
 
 function reference(name: string, object: string): Column {

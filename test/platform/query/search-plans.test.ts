@@ -4,7 +4,7 @@ import type { CallContext } from '../../../src/platform/access/types.ts';
 import { systemCall } from '../../../src/platform/automation/call-context.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { seededRandom } from '../../../src/platform/ids.ts';
-import { findsFewSql, planFilter } from '../../../src/platform/query/filter.ts';
+import { FOUND, foundIdsSql, planFilter, type SearchRoute } from '../../../src/platform/query/filter.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import { openSource } from '../../../src/platform/query/source.ts';
 import type { ReadQuery } from '../../../src/platform/query/types.ts';
@@ -54,18 +54,33 @@ describe('lists of what words are found in', function () {
     expect(rare.length).to.equal(RECORDS / 100);
   });
 
-  it('take rare words first, by the index of the entries, and walk the order for the others', async () => {
+  it('find the ids of rare words by the index of the entries, and walk the order for the others', async () => {
     const source = openSource(context, 'Network');
-    const isFew = async (search: string): Promise<unknown> => {
-      const asked = findsFewSql(source, search);
-      return asked === null ? null : Object.values((await rows(database.db, asked))[0] ?? {})[0];
+    const found = async (search: string): Promise<unknown> => {
+      const asked = foundIdsSql(source, search);
+      return asked === null ? 'not asked' : Object.values((await rows(database.db, asked))[0] ?? {})[0];
     };
-    expect([await isFew('rare'), await isFew('common'), await isFew('co')]).to.deep.equal([true, false, null]);
-    const planOf = async (findsFew: boolean): Promise<string> => {
-      const [condition] = planFilter(source, { search: 'rare' }, findsFew);
+    expect([await found('common'), await found('co'), await found('nothing')]).to.deep.equal([null, 'not asked', '{}']);
+    const ids = String(await found('rare'));
+    expect(ids.slice(1, -1).split(',')).to.have.lengthOf(RECORDS / 100);
+    const asked = foundIdsSql(source, 'rare');
+    if (asked === null) throw new Error('A long word is not asked for.');
+    expect(JSON.stringify(await rows(database.db, sql`explain ${asked}`))).to.contain('search_entry_keys');
+
+    const planOf = async (search: string, route: SearchRoute): Promise<string> => {
+      const [condition] = planFilter(source, { search }, route);
       if (condition === undefined) throw new Error('A search is no condition.');
-      return JSON.stringify(await rows(database.db, sql`explain select id from ${source.from} where ${condition} order by created_at limit 51`));
+      const values = condition.values.map((value) => (value === FOUND ? ids : value));
+      return JSON.stringify(
+        await rows(database.db, sql`explain select id, version from ${source.from} where ${{ ...condition, values }} order by created_at, id limit 51`),
+      );
     };
-    expect(await planOf(true)).to.match(/InitPlan.*search_entry_keys.*Index Cond: \(id = ANY/s);
+    // The planner knows how many they are, and so which way is the shorter one.
+    expect(await planOf('rare', FOUND))
+      .to.match(/rows=60 .*id = ANY/s)
+      .and.not.to.contain('search_entry');
+    expect(await planOf('common', 'walked'))
+      .to.match(/Index Scan using \S+_created.*search_entry_pkey/s)
+      .and.not.to.match(/Sort|Seq Scan/);
   });
 });

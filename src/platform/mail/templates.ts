@@ -1,4 +1,4 @@
-import { convert } from 'html-to-text';
+import { compile } from 'html-to-text';
 import { compileTemplate, finishedHtml, type CompiledTemplate } from '../documents/template-engine.ts';
 import { AppError } from '../errors.ts';
 import type { Model } from '../model/types.ts';
@@ -75,16 +75,14 @@ function compileMail(model: Model, name: string): CompiledMail {
   };
 }
 
-function toPlain(html: string): string {
-  return convert(html, {
-    wordwrap: 78,
-    selectors: [
-      { selector: 'a', options: { hideLinkHrefIfSameAsText: true } },
-      { selector: 'img', format: 'skip' },
-      { selector: '.preheader', format: 'skip' },
-    ],
-  });
-}
+const toPlain = compile({
+  wordwrap: 78,
+  selectors: [
+    { selector: 'a', options: { hideLinkHrefIfSameAsText: true } },
+    { selector: 'img', format: 'skip' },
+    { selector: '.preheader', format: 'skip' },
+  ],
+});
 
 function plainFooter(layout: LayoutData): string {
   const unsubscribe = layout.unsubscribeUrl === null ? '' : `\nTo get no more mail like this: ${layout.unsubscribeUrl}`;

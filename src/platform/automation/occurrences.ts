@@ -39,9 +39,15 @@ export function occurrencesUntil(
   return { list, next: current, dropped };
 }
 
-/** Wall time of an instant in a zone, `2026-03-08T03:00`: part of the key of a scheduled run. */
+/**
+ * Wall time of an instant in a zone, `2026-03-08T03:00`: part of the key of a scheduled run. Where clocks are set back the same
+ * wall time comes twice; the second has its offset too, `2026-11-01T01:30-05:00`, so that intervals count elapsed time
+ * (quality.md, 3) and each occurrence keeps a key of its own.
+ */
 export function localText(instant: Instant, zone: string): string {
-  return DateTime.fromISO(instant, { zone }).toFormat("yyyy-MM-dd'T'HH:mm");
+  const local = DateTime.fromISO(instant, { zone });
+  const isSecond = local.getPossibleOffsets().some((other) => other < local);
+  return local.toFormat(isSecond ? "yyyy-MM-dd'T'HH:mmZZ" : "yyyy-MM-dd'T'HH:mm");
 }
 
 type DateTrigger = Extract<RuleTrigger, { date: string }>;

@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import type { RuleFile } from '../../../src/platform/metadata/types.ts';
+import { findRuns } from '../../../src/platform/automation/findings.sql.ts';
 import { runDue } from '../../../src/platform/automation/run-due.ts';
-import { anchorRange, cronComplaint, fireInstant, occurrencesUntil } from '../../../src/platform/automation/occurrences.ts';
+import { anchorRange, cronComplaint, fireInstant, localText, occurrencesUntil } from '../../../src/platform/automation/occurrences.ts';
+import { nextCronInstant } from '../../../src/platform/calendar/recurrence.ts';
 import { AppError } from '../../../src/platform/errors.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import type { WriteItem } from '../../../src/platform/record/types.ts';
@@ -105,6 +107,58 @@ describe('rules that start by schedule', () => {
     } finally {
       await other.destroy();
     }
+  });
+
+  const turns: readonly { readonly zone: string; readonly from: string; readonly hours: number }[] = [
+    { zone: 'America/New_York', from: '2026-11-01T03:45:00.000Z', hours: 5 },
+    { zone: 'Australia/Sydney', from: '2026-04-04T13:45:00.000Z', hours: 5 },
+    // set back by half an hour
+    { zone: 'Australia/Lord_Howe', from: '2026-04-04T13:45:00.000Z', hours: 4 },
+  ];
+  for (const turn of turns) {
+    it(`count elapsed time where clocks are set back, once for each occurrence: ${turn.zone}`, async () => {
+      const patterns: Readonly<Record<string, string>> = { 'half-hours': '*/30 * * * *', hours: '0 * * * *', quarters: '*/15 1-2 * * *', fixed: '45 1 * * *' };
+      const rules = Object.entries(patterns).map(([name, schedule]): RuleFile => ({ name, on: { schedule, zone: turn.zone }, do: lone, missed: 'all' }));
+      shop = await makeShop(rules, { start: turn.from });
+      await shop.worker.drain();
+      const end = new Date(Date.parse(turn.from) + turn.hours * 3_600_000).toISOString();
+      const other = openTestPool(shop.url);
+      const fired = async (name: string): Promise<readonly string[]> => (await shop.runs(name)).map((run) => run.dueAt).sort();
+      const expected = (name: string): readonly string[] => {
+        const pattern = patterns[name] ?? '';
+        return occurrencesUntil(pattern, turn.zone, nextCronInstant(pattern, turn.zone, turn.from) ?? end, end, 100).list;
+      };
+      try {
+        const second = shop.second(other);
+        // twice in each half hour, by two workers
+        for (let at = Date.parse(turn.from); at <= Date.parse(end); at += 15 * 60_000) {
+          shop.clock.advanceTo(new Date(at).toISOString());
+          await Promise.all([shop.worker.drain(), second.drain()]);
+        }
+        for (const name of Object.keys(patterns)) expect(await fired(name), name).to.deep.equal(expected(name));
+        const every = Array.from({ length: turn.hours * 2 }, (_, index) => new Date(Date.parse(turn.from) + (index * 30 + 15) * 60_000).toISOString());
+        expect(await fired('half-hours'), 'counted without the library').to.deep.equal(every);
+        expect(await fired('fixed')).to.have.length(1);
+        const before = (await shop.runs()).length;
+        await shop.db.raw('update credenza.rule_schedule set scanned_to = ?::timestamptz, next_due = ?::timestamptz', [turn.from, turn.from]);
+        await Promise.all([shop.worker.drain(), second.drain()]);
+        expect(await shop.runs(), 'scanned again').to.have.length(before);
+        expect((await shop.runs()).every((run) => run.state === 'done')).to.equal(true);
+        expect((await findRuns(shop.db, turn.from, end)).repeated).to.deep.equal([]);
+      } finally {
+        await other.destroy();
+      }
+    });
+  }
+
+  it('keep the keys that runs had before the hour that comes twice was told apart', () => {
+    const zone = 'America/New_York';
+    expect(localText('2026-03-08T07:00:00.000Z', zone)).to.equal('2026-03-08T03:00');
+    expect(localText('2026-11-01T05:30:00.000Z', zone)).to.equal('2026-11-01T01:30');
+    expect(localText('2026-11-01T06:30:00.000Z', zone)).to.equal('2026-11-01T01:30-05:00');
+    expect(localText('2026-11-01T07:00:00.000Z', zone)).to.equal('2026-11-01T02:00');
+    expect(localText('2026-04-04T14:30:00.000Z', 'Australia/Lord_Howe')).to.equal('2026-04-05T01:30');
+    expect(localText('2026-04-04T15:00:00.000Z', 'Australia/Lord_Howe')).to.equal('2026-04-05T01:30+10:30');
   });
 });
 

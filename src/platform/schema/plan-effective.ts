@@ -74,7 +74,7 @@ export function overlapSteps(spec: TableSpec, context: PlanContext): readonly Sc
   return [...context.live.constraints].flatMap(([key, live]) => {
     const name = key.slice(spec.table.length + 1);
     if (live.table !== spec.table || live.kind !== 'exclusion' || name === spec.exclusion?.name || !name.endsWith('_e')) return [];
-    const sql = `alter table ${ident(context.schema, spec.table).text} drop constraint ${ident(name).text}`;
+    const sql = `alter table ${ident(context.schema, spec.table).text} drop constraint if exists ${ident(name).text}`;
     return [step('instant', `Let days of ${spec.objectName} overlap`, [sql], { time: 'with', lock: 'ACCESS EXCLUSIVE', table: spec.table })];
   });
 }

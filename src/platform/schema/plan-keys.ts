@@ -177,13 +177,13 @@ export function looseningSteps(spec: TableSpec, context: PlanContext): readonly 
     const name = key.slice(spec.table.length + 1);
     if (live.table !== spec.table || live.kind === 'exclusion' || wanted.has(name) || !OURS.constraint.test(name)) return [];
     const what = live.kind === 'check' ? 'Require no longer' : 'Untie the reference';
-    const sql = `alter table ${on} drop constraint ${ident(name).text}`;
+    const sql = `alter table ${on} drop constraint if exists ${ident(name).text}`;
     return [step('instant', `${what} ${columnWords(spec, name, context)}`, [sql], { time: 'with', lock: 'ACCESS EXCLUSIVE', table: spec.table })];
   });
   const indexes = leftIndexes(spec, context)
     .filter(([, isUnique]) => isUnique)
     .map(([name]) => {
-      const sql = `drop index ${ident(context.schema, name).text}`;
+      const sql = `drop index if exists ${ident(context.schema, name).text}`;
       return step('instant', `Let ${columnWords(spec, name, context)} repeat`, [sql], { time: 'with', lock: 'ACCESS EXCLUSIVE', table: spec.table });
     });
   return [...constraints, ...indexes];
@@ -195,7 +195,7 @@ export function droppedIndexes(spec: TableSpec, context: PlanContext): readonly 
     .filter(([, isUnique]) => !isUnique)
     .map(([name]) => {
       const isConcurrent = rowsOf(spec.table, context) > 0;
-      const sql = `drop index ${isConcurrent ? 'concurrently ' : ''}${ident(context.schema, name).text}`;
+      const sql = `drop index ${isConcurrent ? 'concurrently ' : ''}if exists ${ident(context.schema, name).text}`;
       const more = {
         time: 'after',
         lock: isConcurrent ? 'SHARE UPDATE EXCLUSIVE' : 'ACCESS EXCLUSIVE',

@@ -166,8 +166,6 @@ describe('change of type', () => {
   it('gives up a change of type that was begun when another one is wanted', async () => {
     await filled({ type: 'string' }, ['1', '2']);
     const died = new Error('killed');
-    const { makeModelStore } = await import('../../../src/platform/schema/store.ts');
-    const { systemClock } = await import('../../../src/platform/clock.ts');
     const dying = makeModelStore({
       db: world.database.db,
       clock: systemClock,
@@ -183,6 +181,29 @@ describe('change of type', () => {
     expect(steps.map((step) => step.description)[0]).to.equal('Give up the change of type of Thing.what');
     expect(await world.values('Thing', 'what')).to.deep.equal(['1', '2']);
   });
+
+  const keyed: Readonly<Record<string, Partial<FieldSchema> & Pick<FieldSchema, 'type'>>> = {
+    'an index': { type: 'integer', 'x-index': true },
+    'a unique key': { type: 'integer', 'x-unique': true },
+    'a reference': { type: 'string', format: 'uuid', 'x-ref': { to: 'Thing' } },
+  };
+  for (const [key, to] of Object.entries(keyed))
+    it(`gives up a change of type whose new column had ${key} already`, async () => {
+      await filled({ type: 'string' }, [null]);
+      const died = new Error('killed');
+      const dying = makeModelStore({
+        db: world.database.db,
+        clock: systemClock,
+        extensions: {},
+        faults: (point) => {
+          if (point === 'schema.before_version') throw died;
+        },
+      });
+      expect(await dying.apply(set(to), 'test').catch((error: unknown) => error)).to.equal(died);
+      const steps = await apply(set({ type: 'string' }));
+      expect(steps.map((step) => step.description)[0]).to.equal('Give up the change of type of Thing.what');
+      expect(await world.values('Thing', 'what')).to.deep.equal([null]);
+    });
 
   it('leaves little to be carried over while writers wait, however much was written while the change got ready', async () => {
     const ids = await filled(

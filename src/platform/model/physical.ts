@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts';
 import { requiredId } from '../metadata/assign-ids.ts';
 import type { FieldSchema, MetadataSet } from '../metadata/types.ts';
 import { fieldKind, objectColumnOf, storedType, valueKind } from './field-types.ts';
-import { fieldsPlacedFirst, MOST_ASIDE, MOST_MOVABLE, onSide, sideOf, SYSTEM_COLUMNS } from './side-tables.ts';
+import { boundFields, fieldsPlacedFirst, MOST_ASIDE, MOST_MOVABLE, onSide, sideOf, SYSTEM_COLUMNS } from './side-tables.ts';
 
 /** Where a field's values stand, and as what. */
 export interface StoredAs {
@@ -83,7 +83,7 @@ export function planPhysicalNames(
   rewritten: ReadonlySet<string> = new Set(),
 ): PhysicalNames {
   const facts: NamingFacts = { recorded, kept, rewritten };
-  const isFirst = fieldsPlacedFirst(set);
+  const [isBound, isFirst] = [boundFields(set), fieldsPlacedFirst(set)];
   const names = new Map<string, PhysicalName>();
   const tables = new Set([...recorded.values()].filter((entry) => entry.kind === 'object').map((entry) => entry.physical));
   for (const [name, file] of set.objects) {
@@ -97,15 +97,17 @@ export function planPhysicalNames(
     const fields = Object.entries(file.properties).map(([fieldName, field]) => ({
       fieldName,
       field,
+      isBound: isBound(file, name, fieldName, field),
       isFirst: isFirst(file, name, fieldName, field),
     }));
-    // Those that must or should stand in the object's own table come first; names are kept in the order of the file.
+    // Those that must stand in the object's own table come first, then those that should; names are kept in the order of the file.
+    const rank = (field: { readonly isBound: boolean; readonly isFirst: boolean }): number => Number(field.isBound) + Number(field.isFirst);
     const placed = new Map<string, PhysicalName>();
-    for (const { fieldName, field, isFirst } of [...fields].sort((left, right) => Number(right.isFirst) - Number(left.isFirst))) {
+    for (const { fieldName, field, isBound } of [...fields].sort((left, right) => rank(right) - rank(left))) {
       const id = requiredId(field['x-id'], `${name}.${fieldName}`);
       const shape = fieldShape(field, set);
       const isSortable = storedType(field)?.sortable === true;
-      const side = isFirst ? () => 0 : () => room.place(shape === null ? 0 : isSortable ? 2 : 1);
+      const side = isBound ? () => 0 : () => room.place(shape === null ? 0 : isSortable ? 2 : 1);
       const column = columnFor(fieldName, id, { shape, valueKind: storedKind(field) }, columns, facts, side);
       if (!columns.has(column)) room.take(sideOf(column), shape === null ? 0 : isSortable ? 2 : 1);
       columns.add(column);

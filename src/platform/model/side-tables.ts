@@ -18,8 +18,9 @@ export const MOST_MOVABLE = 320;
 export const MOST_ASIDE = 330;
 /** Columns of every object's table that belong to no field. */
 export const SYSTEM_COLUMNS = 9;
-/** A statement answers at most 1,664 values of a row. */
 export const MOST_STORED_FIELDS = 1_500;
+/** A statement answers at most 1,664 values of a row: those of all fields, computed ones among them, and some to sort and page by. */
+export const MOST_VALUES = 1_640;
 
 const SIDE = /\$([1-9]\d*)(?:_s)?$/;
 
@@ -90,7 +91,7 @@ export function boundFields(set: MetadataSet): FieldTest {
     mentioned.has(fieldName);
 }
 
-/** Which fields are given a place in the object's own table first: those that must stand there, indexed ones, and those of formulas. */
+/** Which fields are given a place in the object's own table before others: those that must stand there, indexed ones, and those of formulas. */
 export function fieldsPlacedFirst(set: MetadataSet): FieldTest {
   const isBound = boundFields(set);
   const mentioned = wordsOf([...set.objects.values()].flatMap((file) => Object.values(file.properties).map((field) => field['x-formula'] ?? null)));

@@ -1,5 +1,5 @@
 import { requiredId } from '../metadata/assign-ids.ts';
-import { MOST_COLUMNS, MOST_STORED_FIELDS, sideOf } from '../model/side-tables.ts';
+import { MOST_COLUMNS, MOST_STORED_FIELDS, MOST_VALUES, sideOf } from '../model/side-tables.ts';
 import { ident } from '../sql.ts';
 import { countWords, createIndex, isNew, isTarget, recordedName, refused, rowsOf, step, type DraftStep, type PlanContext } from './step.ts';
 import type { ColumnSpec, TableSpec } from './table-spec.ts';
@@ -50,6 +50,13 @@ function tooWide(spec: TableSpec, ever: number): readonly SchemaStep[] {
     return [refused(`${spec.objectName} would have ${String(spec.columns.length)} columns; a table holds at most ${String(MOST_COLUMNS)}.`, fix)];
   if (spec.fields > MOST_STORED_FIELDS)
     return [refused(`${spec.objectName} would have ${String(spec.fields)} stored fields; an object has at most ${String(MOST_STORED_FIELDS)}.`, fix)];
+  if (spec.side === 0 && spec.values > MOST_VALUES)
+    return [
+      refused(
+        `${spec.objectName} would be read with ${String(spec.values)} values, those of formulas among them; PostgreSQL answers ${String(MOST_VALUES)}.`,
+        fix,
+      ),
+    ];
   if (ever > MOST_COLUMNS_EVER) return [refused(`The table of ${spec.objectName} has had so many columns that no more can be added.`, fix)];
   return [];
 }

@@ -64,6 +64,8 @@ export interface TableSpec {
   readonly columns: readonly ColumnSpec[];
   /** How many fields the object stores, in whichever table. */
   readonly fields: number;
+  /** How many values a row of the object is read with. */
+  readonly values: number;
   readonly indexes: readonly IndexSpec[];
   readonly foreignKeys: readonly ForeignKeySpec[];
   /** Required fields, as the database holds writers of whatever version to them. */
@@ -112,6 +114,7 @@ function sideSpecs(own: TableSpec, aside: readonly ColumnSpec[]): readonly Table
     table: onSide(own.table, side),
     columns: [{ name: 'id', ddl: 'uuid primary key', fieldId: null }, ...aside.filter((column) => sideOf(column.name) === side)],
     fields: own.fields,
+    values: own.values,
     indexes: own.indexes.filter((index) => index.columns.length > 0 && index.columns.every((column) => sideOf(column) === side)),
     foreignKeys: [],
     checks: [],
@@ -144,6 +147,7 @@ function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet, physi
     side: 0,
     misplaced: [],
     fields: stored,
+    values: SYSTEM_COLUMNS.length + Object.values(file.properties).reduce((sum, field) => sum + (fieldKind(field) === 'polymorphic' ? 2 : 1), 0),
     objectId,
     objectName,
     table,

@@ -53,6 +53,22 @@ describe('side tables of wide objects', function () {
     expect(['last', 'code'].map((name) => sideOf(model.objects.get('Thing')?.fields.get(name)?.column ?? ''))).to.deep.equal([3, 0]);
   });
 
+  it("take indexed fields and those of formulas too, once the object's own table is full", async () => {
+    const half = Array.from({ length: 250 }, (_, index) => index);
+    const answers = Object.fromEntries(half.map((index) => [`answer${String(index)}`, { type: 'integer' } as const]));
+    const sums = Object.fromEntries(half.map((index) => [`sum${String(index)}`, { type: 'integer', 'x-formula': `answer${String(index)} + 1` } as const]));
+    const codes = Object.fromEntries(half.map((index) => [`code${String(index)}`, { type: 'integer', 'x-index': true } as const]));
+    await apply(setOf({ Thing: objectFile('Thing', { name: { type: 'string' }, ...answers, ...sums, ...codes }) }));
+    const fields = [...((await world.store.load()).objects.get('Thing')?.fields.values() ?? [])].filter((field) => field.column !== null);
+    expect([0, 1].map((side) => fields.filter((field) => sideOf(field.column ?? '') === side).length)).to.deep.equal([318, 191]);
+  });
+
+  it('refuse more values than PostgreSQL answers of a row, those of formulas among them', async () => {
+    const sums = Object.fromEntries(Array.from({ length: 1_631 }, (_, index) => [`sum${String(index)}`, { type: 'integer', 'x-formula': '1 + 1' } as const]));
+    const error = await refusal(world.store.apply(setOf({ Thing: objectFile('Thing', { name: { type: 'string' }, ...sums }) }), 'test'));
+    expect(error.message).to.equal('Thing would be read with 1641 values, those of formulas among them; PostgreSQL answers 1640.');
+  });
+
   it('are made, and their columns added, renamed, hidden, shown again and dropped, with their values', async () => {
     await apply(setOf({ Thing: objectFile('Thing', { name: { type: 'string', 'x-id': 'thingname001' }, ...FULL }) }));
     await world.insert('Thing', { name: 'n' });

@@ -1,30 +1,34 @@
 import { setImmediate as sent } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
-import { AppError } from '../errors.ts';
 import type { FieldModel } from '../model/types.ts';
-import { ident, keyword, ready, sql } from '../sql.ts';
+import { ident, joinSql, keyword, ready, sql, type Sql } from '../sql.ts';
 import { onDay } from './effective.ts';
 import { addNames, fieldsToRead } from './expand.ts';
 import { planFilter } from './filter.ts';
 import { fillSlots, planPage, positionOf, readPage, SLOT } from './page.ts';
 import { runRecurring } from './recurring.ts';
-import { rowText } from './row-text.ts';
 import { planSort, type Position } from './sort.ts';
-import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
+import { fieldSql, openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
 import type { ReadQuery, RecordData } from './types.ts';
+import { castOf } from './values.ts';
+import { mayBeLong, planTexts } from './walk-texts.ts';
 
 export type WalkQuery = Pick<ReadQuery, 'object' | 'filter' | 'equals' | 'fields' | 'search' | 'effectiveOn'>;
 
 const ROWS = 2_000;
-/** Rows of a page of texts: as many as keep it small, so that long texts do not take the memory. */
-const TEXTS = [1_000, 300, 100, 30, 10, 3, 1] as const;
-const FIRST_TEXTS = 100;
-const MOST_CHARACTERS = 2_000_000;
+/** Bytes of the texts of records that are read at once, unless one record alone has more. */
+const MOST_BYTES = 8_000_000;
 
 function openWalk(call: CallContext, query: WalkQuery): { readonly source: Source; readonly selection: Selection } {
   const source = openSource(onDay(call, query.object, query.effectiveOn), query.object);
   return { source, selection: selectFields(source, query.fields) };
+}
+
+interface RecordsPlace {
+  readonly after: Position;
+  /** How many of the next rows are read at once, in turn; empty when that is to be asked for. */
+  readonly counts: readonly number[];
 }
 
 /**
@@ -37,14 +41,49 @@ export function walkRecords(db: Knex, call: CallContext, query: WalkQuery): Asyn
   const fields = fieldsToRead(source, selection.fields, selection.withName, []);
   const conditions = planFilter(source, query);
   const keys = planSort(source, ['id']);
-  return pagesOf(async (after: Position | null) => {
-    const page = planPage(source, fields, conditions, keys, after);
-    const found = await readPage(db, page, ROWS);
+  const countsAfter = makeCounts(db, source, fields, conditions);
+  return pagesOf(async (place: RecordsPlace | null) => {
+    const page = planPage(source, fields, conditions, keys, place?.after ?? null);
+    const known = place?.counts ?? [];
+    const [count = ROWS, ...counts] = known.length > 0 ? known : await countsAfter(place?.after[0] ?? null);
+    const found = await readPage(db, page, count);
     const records = found.map(({ record }) => record);
     if (selection.withName) await addNames(db, source, records);
     const last = found.at(-1);
-    return { found: records, next: last === undefined || found.length < ROWS ? null : positionOf(page, last.row) };
+    return { found: records, next: last === undefined || found.length < count ? null : { after: positionOf(page, last.row), counts } };
   });
+}
+
+/**
+ * Makes what answers how many of the next rows may be read at once, in turn, after an id or from the start. It asks for the lengths
+ * of texts, which PostgreSQL knows without reading the long ones. After the last row there is always room for more.
+ */
+function makeCounts(db: Knex, source: Source, fields: readonly FieldModel[], conditions: readonly Sql[]): (after: string | null) => Promise<readonly number[]> {
+  const lengths = fields.filter(mayBeLong).map((field) => lengthSql(source, field));
+  const id = ident(source.alias, 'id');
+  return async (after) => {
+    if (lengths.length === 0) return [ROWS];
+    const where = after === null ? conditions : [...conditions, sql`${id} > ${SLOT}::uuid`];
+    const { text, values } = sql`select ${joinSql(lengths, ' + ')} from ${source.from}${whereSql(source, where)} order by ${id} limit ${keyword(String(ROWS))}`;
+    const rows = await runRecurring(db, ready(text), fillSlots(values, after));
+    const counts: number[] = [];
+    let [count, bytes] = [0, 0];
+    for (const [length] of rows) {
+      if (count > 0 && bytes + Number(length) > MOST_BYTES) {
+        counts.push(count);
+        [count, bytes] = [0, 0];
+      }
+      count += 1;
+      bytes += Number(length);
+    }
+    return [...counts, rows.length < ROWS ? ROWS : count];
+  };
+}
+
+/** The length of a value in bytes. */
+function lengthSql(source: Source, field: FieldModel): Sql {
+  const value = fieldSql(source, field);
+  return sql`coalesce(octet_length(${castOf(field) === 'text' ? value : sql`(${value})::text`}), 0)::bigint`;
 }
 
 /** A walk that leaves each row the text that PostgreSQL wrote: for whoever needs the texts of values and not the values. */
@@ -63,38 +102,8 @@ export function walkTexts(db: Knex, call: CallContext, query: WalkQuery & { read
   const { source, selection } = openWalk(call, query);
   const fields = query.fields.flatMap((name) => source.object.fields.get(name) ?? []);
   if (selection.withName || fields.length === 0) return null;
-  const id = ident(source.alias, 'id');
-  const conditions = planFilter(source, query);
-  const plan = (where: typeof conditions, limit: number) => {
-    // The limit stands in the text: with a value of its own PostgreSQL would plan each page anew.
-    const { text, values } =
-      sql`select ${rowText(source, fields)}, ${id} from ${source.from}${whereSql(source, where)} order by ${id} limit ${keyword(String(limit))}`;
-    return { statement: ready(text), values };
-  };
-  const first = plan(conditions, FIRST_TEXTS);
-  const later = new Map<number, typeof first>();
-  const pages = pagesOf(async (place: { readonly after: string; readonly limit: number } | null) => {
-    const limit = place?.limit ?? FIRST_TEXTS;
-    const planned = place === null ? first : (later.get(limit) ?? plan([...conditions, sql`${id} > ${SLOT}::uuid`], limit));
-    if (place !== null) later.set(limit, planned);
-    const rows = await runRecurring(db, planned.statement, fillSlots(planned.values, place?.after));
-    const found = rows.map(textOf);
-    const last = rows.length < limit ? null : rows.at(-1)?.[1];
-    return { found, next: typeof last === 'string' ? { after: last, limit: limitAfter(found) } : null };
-  });
-  return { fields, pages };
-}
-
-/** Rows to read at once where they are as long as these. */
-function limitAfter(texts: readonly string[]): number {
-  const characters = texts.reduce((sum, text) => sum + text.length, 0);
-  return TEXTS.find((limit) => limit * characters <= MOST_CHARACTERS * texts.length) ?? 1;
-}
-
-/** The boundary to what the driver gives. */
-function textOf([text]: readonly unknown[]): string {
-  if (typeof text !== 'string') throw new AppError('internal', 'A row came without its text.');
-  return text;
+  const { read, whole } = planTexts(db, source, fields, planFilter(source, query));
+  return { fields, pages: whole(pagesOf(read)) };
 }
 
 /** Pages one after the other; the database reads the next one while this one is used. */

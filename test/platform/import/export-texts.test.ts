@@ -9,6 +9,7 @@ import { emptySet } from '../../../src/platform/metadata/kinds.ts';
 import type { FieldSchema, ObjectFile } from '../../../src/platform/metadata/types.ts';
 import type { Model } from '../../../src/platform/model/types.ts';
 import { walkRecords, walkTexts } from '../../../src/platform/query/walk.ts';
+import { ident, run, sql } from '../../../src/platform/sql.ts';
 import { makeTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { ANNA, BERT, createTables, id, insert, smallModel, staffSet, user } from '../query/support.ts';
 import { kindFields } from '../record/fixtures/kinds.ts';
@@ -29,11 +30,11 @@ const MADE: Readonly<Record<string, FieldSchema>> = {
 
 const objects: Readonly<Record<string, ObjectFile>> = {
   Sample: objectFile('Sample', { ...kindFields('sample'), ...MADE }),
-  Plot: objectFile('Plot', { name: { type: 'string' } }),
+  Plot: objectFile('Plot', { name: { type: 'string' }, notes: { type: 'string', format: 'multiline' }, said: { type: 'string', 'x-formula': 'notes' } }),
   Shed: objectFile('Shed', { name: { type: 'string' } }),
 };
 const SETS = [
-  staffSet('reader', { Sample: { read: true, export: true }, Plot: { read: true } }),
+  staffSet('reader', { Sample: { read: true, export: true }, Plot: { read: true, export: true } }),
   staffSet('own', { Sample: { read: { where: 'ownerId == user' }, fields: ['*', 'secret'] } }),
 ];
 
@@ -178,19 +179,70 @@ describe('a file written from the texts of PostgreSQL', () => {
     });
   }
 
-  it('is read in pages that stay small, however long the rows are', async () => {
-    const long = 'x'.repeat(100_000);
-    for (let index = 0; index < 150; index += 1) await insert(database.db, model, 'Plot', { id: id(7_000 + index), name: `${long}${String(index)}` });
-    const walk = walkTexts(database.db, reader(), { object: 'Plot', fields: ['id', 'name'], filter: `name.startsWith('x')` });
-    const sizes: number[] = [];
-    const seen = new Set<string>();
-    for await (const page of walk?.pages ?? []) {
-      sizes.push(page.reduce((sum, text) => sum + text.length, 0));
-      for (const text of page) seen.add(text);
-    }
-    expect(seen.size).to.equal(150);
-    expect(Math.max(...sizes.slice(1))).to.be.lessThan(2_100_000);
-  });
+  // How long a note is PostgreSQL knows beforehand; of a formula that shows when it is written.
+  for (const field of ['notes', 'said'] as const)
+    describe(`with rows whose ${field} is long`, () => {
+      const LONG = 1_000_000;
+      const MOST_BYTES = 8_000_000;
+      const SHORT_ROWS = 1_200;
+      const LONG_ROWS = 40;
+      const FIRST_ID = field === 'notes' ? 20_000 : 30_000;
+      const expected: string[] = [];
+      const query = { object: 'Plot', fields: [field], filter: `${field}.startsWith('y')` };
+      const table = () => ident('credenza', model.objects.get('Plot')?.table ?? '');
+
+      before(async () => {
+        // Short ones first, so that a page of a thousand is asked for where the long ones begin; then some among short ones.
+        for (let index = 0; index < SHORT_ROWS; index += 1) expected.push(`y${String(index)}`);
+        for (let index = 0; index < LONG_ROWS; index += 1) expected.push(`y${'x'.repeat(LONG)}${String(index)}`);
+        for (let index = 0; index < LONG_ROWS; index += 1) expected.push(`y${index % 3 === 0 ? 'é'.repeat(LONG / 4) : ''}${String(index)}`);
+        for (const [index, value] of expected.entries()) await insert(database.db, model, 'Plot', { id: id(FIRST_ID + index), notes: value });
+      });
+      after(() => run(database.db, sql`delete from ${table()} where id >= ${id(FIRST_ID)}::uuid`));
+
+      it('is read in pages that stay small, and written in blocks that do', async () => {
+        const sizes: number[] = [];
+        const seen: string[] = [];
+        for await (const page of walkTexts(database.db, reader(), query)?.pages ?? []) {
+          sizes.push(page.reduce((sum, text) => sum + Buffer.byteLength(text), 0));
+          seen.push(...page.map((text) => text.slice(1, -1)));
+        }
+        expect(seen.length).to.equal(expected.length);
+        expect(seen.every((text, index) => text === expected[index])).to.equal(true);
+        expect(Math.max(...sizes))
+          .to.be.greaterThan(LONG)
+          .and.lessThan(MOST_BYTES);
+        const blocks: number[] = [];
+        for await (const block of (await exportRecords(database.db, reader(), { ...query, format: 'csv' })).content) blocks.push(block.length);
+        expect(blocks.reduce((sum, length) => sum + length)).to.be.greaterThan(LONG * LONG_ROWS);
+        expect(Math.max(...blocks)).to.be.lessThan(MOST_BYTES);
+      });
+
+      it('is made of records in pages that stay small too', async () => {
+        const sizes: number[] = [];
+        const seen: unknown[] = [];
+        for await (const page of walkRecords(database.db, reader(), query)) {
+          sizes.push(page.reduce((sum, record) => sum + Buffer.byteLength(String(record[field])), 0));
+          seen.push(...page.map((record) => record[field]));
+        }
+        expect(seen.length).to.equal(expected.length);
+        expect(seen.every((value, index) => value === expected[index])).to.equal(true);
+        expect(Math.max(...sizes))
+          .to.be.greaterThan(LONG)
+          .and.lessThan(MOST_BYTES);
+      });
+
+      it('leaves out what is removed while it is read', async () => {
+        const gone = SHORT_ROWS + 5;
+        const seen: string[] = [];
+        for await (const page of walkTexts(database.db, reader(), query)?.pages ?? []) {
+          if (seen.length === 0) await run(database.db, sql`delete from ${table()} where id = ${id(FIRST_ID + gone)}::uuid`);
+          seen.push(...page.map((text) => text.slice(1, -1)));
+        }
+        expect(seen.length).to.equal(expected.length - 1);
+        expect(seen[gone]?.slice(-1)).to.equal('6');
+      });
+    });
 
   it('is what it says here', async () => {
     const record = { integer: '42', decimal: '12.50', boolean: true, date: '2026-01-02', instant: '2026-01-02T03:04:05.6Z', ownerId: ANNA };

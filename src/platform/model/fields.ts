@@ -3,7 +3,7 @@ import type { FieldSchema, MetadataSet, ObjectFile, PathFile, ValueSetFile } fro
 import { FIELD_TYPES, fieldKind, objectColumnOf, storedType, valueKind } from './field-types.ts';
 import type { PhysicalNames } from './physical.ts';
 import type { FieldKind, FieldModel } from './types.ts';
-import { viewOrders } from './view-orders.ts';
+import { mayBeOrdered, viewOrders } from './view-orders.ts';
 
 const BLANK = {
   help: null,
@@ -152,7 +152,7 @@ function constraintsOf(schema: FieldSchema, kind: FieldKind): Pick<FieldModel, '
 /** As the indexes of `table-spec.ts` are made. */
 function isOrdered(schema: FieldSchema, kind: FieldKind, byView: boolean): boolean {
   const type = storedType(schema);
-  if (type === null || (byView && schema['x-rollup']?.hot !== true)) return type !== null;
+  if (type === null || (byView && mayBeOrdered(schema))) return type !== null;
   return schema['x-index'] === true && (!type.sortable || kind !== 'picklist');
 }
 

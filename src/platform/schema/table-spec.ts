@@ -5,7 +5,7 @@ import { fieldKind, objectColumnOf, storedType } from '../model/field-types.ts';
 import { USER_OBJECT } from '../model/fields.ts';
 import type { PhysicalNames } from '../model/physical.ts';
 import { boundFields, onSide, sideOf, tableOfColumn } from '../model/side-tables.ts';
-import { viewOrders } from '../model/view-orders.ts';
+import { mayBeOrdered, viewOrders } from '../model/view-orders.ts';
 import { ident } from '../sql.ts';
 
 export interface ColumnSpec {
@@ -184,7 +184,7 @@ function tableSpec(objectName: string, file: ObjectFile, set: MetadataSet, physi
       });
     const quoted = ident(column).text;
     const isUnique = field['x-unique'] === true || kind === 'sequence';
-    const isOrder = orders.has(`${objectName}.${fieldName}`) && field['x-rollup']?.hot !== true;
+    const isOrder = orders.has(`${objectName}.${fieldName}`) && mayBeOrdered(field);
     if (isUnique) index('u', true, `(${quoted}) where deleted_at is null`);
     if (field['x-ref'] !== undefined || kind === 'file') index('x', false, `(${quoted})`);
     else if (field['x-index'] === true || (isOrder && !type.sortable))

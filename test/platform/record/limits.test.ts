@@ -52,7 +52,7 @@ describe('what PostgreSQL cannot hold', function () {
   });
 
   it('is refused as the fault of one record, in words: more values than a row holds', async () => {
-    const { db, model } = await made(notes(194, { type: 'string', 'x-index': true }));
+    const { db, model } = await made(notes(194, { type: 'string', 'x-unique': true }));
     const call = callOf(model);
     const error = await refused(engine.writeOne(db, call, 'Garden', { kind: 'create', values: { name: 'Full', ...filled(194, 23) } }));
     expect([error.code, error.message]).to.deep.equal(['validation_failed', 'This Garden has more values than one record can hold.']);
@@ -65,6 +65,23 @@ describe('what PostgreSQL cannot hold', function () {
     const { db, model } = await made({ motto: { type: 'string', maxLength: 6_000, 'x-index': true } });
     const error = await refused(engine.writeOne(db, callOf(model), 'Garden', { kind: 'create', values: { name: 'Long', motto: text(6_000) } }));
     expect([error.code, error.message, error.errors[0]?.pointer]).to.deep.equal(['validation_failed', 'Motto is too long for its index.', '/motto']);
+  });
+
+  it('is not reached because a view is sorted by a long text', async () => {
+    const fields: Readonly<Record<string, FieldSchema>> = {
+      motto: { type: 'string', maxLength: 6_000 },
+      story: { type: 'string', format: 'multiline' },
+      code: { type: 'string' },
+    };
+    const views = new Map(Object.keys(fields).map((name) => [name, { name, label: name, object: 'Garden', columns: ['name'], sort: name }]));
+    gardens = await makeGardens(10, setOf({ Garden: objectFile('Garden', { name: { type: 'string' }, ...fields }) }, { views }));
+    const { db, model } = gardens;
+    expect(Object.keys(fields).map((name) => model.objects.get('Garden')?.fields.get(name)?.ordered)).to.deep.equal([false, false, true]);
+    const values = { motto: text(6_000), story: text(6_000), code: '1a'.repeat(127) };
+    const { id } = await engine.writeOne(db, callOf(model), 'Garden', { kind: 'create', values: { name: 'Long', ...values } });
+    expect(await reader.get(db, callOf(model), 'Garden', id)).to.include(values);
+    const { data } = await reader.list(db, callOf(model), { object: 'Garden', sort: ['motto'] });
+    expect(data).to.have.length(1);
   });
 
   it('is refused in words when an index is wanted that cannot hold the values', async () => {

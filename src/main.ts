@@ -242,7 +242,8 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     contextFor,
     async prepare() {
       const { applied } = await migratePlatform(db);
-      const metadata = await store.apply({ kind: 'files', set: loadMetadata(metadataDirectories(config.packages)), package: 'kept' }, 'system:start');
+      const wish = { kind: 'files', set: loadMetadata(metadataDirectories(config.packages)), package: 'kept' } as const;
+      const metadata = await store.apply(wish, 'system:start', { withTests: false });
       return { migrations: applied, metadata };
     },
     async firstAdministratorLink() {

@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { expect } from 'chai';
 import { runCommand } from '../../src/cli/main.ts';
-import { EXTENSIONS } from '../../src/extensions.ts';
+import { EXTENSIONS, metadataDirectories } from '../../src/extensions.ts';
 import { systemClock } from '../../src/platform/clock.ts';
+import { loadMetadata } from '../../src/platform/metadata/load.ts';
 import { KINDS } from '../../src/platform/metadata/kinds.ts';
 import { fileChecks } from '../../src/platform/metadata/validator.ts';
 import { makeModelStore, type ModelStore } from '../../src/platform/schema/store.ts';
@@ -126,6 +127,33 @@ describe('credenza metadata', () => {
       ['conflicting_rules', 'The rules large and small set area on the same event, under the same conditions, to different values.'],
     ]);
     expect((await credenza('check', 'pack')).out).to.contain('The metadata is in order.\nRemark: Nothing names Garden.soil. Put it on');
+  });
+
+  it('runs the tests in rules: what failed, where, with what was found; a start does not wait for them', async () => {
+    const shipped: unknown = JSON.parse(readFileSync(join(packageRoot(), 'metadata/rules/application-created.json'), 'utf8'));
+    write('pack/metadata/rules/application-created.json', { ...Object(shipped), when: "status == 'draft'" });
+    const checked = await credenza('check', 'pack', '--json');
+    expect(checked.code).to.equal(1);
+    expect(JSON.parse(checked.out)).to.deep.equal({
+      ok: false,
+      errors: [
+        {
+          pointer: 'metadata/rules/application-created.json#/tests/1/expect',
+          code: 'rule_test_failed',
+          detail: 'Expected the steps [], but they were [action, send-mail].',
+          fix: 'Correct the rule, or what the test expects.',
+        },
+      ],
+    });
+    const told = await credenza('check', 'pack');
+    expect([told.code, told.out]).to.deep.equal([1, '']);
+    expect(told.said).to.contain('application-created.json#/tests/1/expect').and.to.contain('Expected the steps [], but they were [action, send-mail].');
+    expect((await credenza('apply', 'pack')).code).to.equal(1);
+    const when = async () => (await store.load()).rules.get('application-created')?.when;
+    expect(await when()).to.equal(at(shipped, 'when'));
+    const wish = { kind: 'files', set: loadMetadata(metadataDirectories([join(directory, 'pack')])), package: null } as const;
+    await store.apply(wish, 'system:start', { withTests: false });
+    expect(await when()).to.equal("status == 'draft'");
   });
 
   it('writes the data dictionary of what is in force', async () => {

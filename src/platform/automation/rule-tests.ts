@@ -1,4 +1,6 @@
-import type { ErrorDetail } from '../errors.ts';
+import type { Instant } from '../clock.ts';
+import { isAppError, type ErrorDetail } from '../errors.ts';
+import { parseInstant } from '../expression/durations.ts';
 import { compileJs } from '../expression/to-js.ts';
 import { dayInZone } from '../expression/zones.ts';
 import type { EvalContext, Row } from '../expression/types.ts';
@@ -19,26 +21,49 @@ const DEFAULT_AT = '2026-01-01T12:00:00.000Z';
 /**
  * Runs the tests that stand in rule files: which steps would be done for the given record at the given moment. Given
  * references are nested objects, to-many paths lists of objects, `old` the record before; a list named like an object
- * holds further records that a step may be repeated for. A schedule takes up what its filter says. Reads nothing but the Model.
+ * holds further records that a step may be repeated for. A schedule takes up what its filter says. Reads nothing but the
+ * Model, whose rules must be sound. A finding points at the expectation that failed and says what was found and why.
  */
 export function runRuleTests(model: Model): readonly ErrorDetail[] {
   const errors: ErrorDetail[] = [];
   for (const rule of compileRules(model).byId.values()) {
-    (rule.file.tests ?? []).forEach((test, index) => {
-      const steps = stepsFor(model, rule, test);
-      if (steps.join(' ') === test.expect.join(' ')) return;
+    for (const [index, test] of (rule.file.tests ?? []).entries()) {
+      const failure = failureOf(model, rule, test);
+      if (failure === null) continue;
       errors.push({
-        pointer: metadataPointer('rules', rule.name, `/tests/${String(index)}`),
+        pointer: metadataPointer('rules', rule.name, `/tests/${String(index)}${failure.place}`),
         code: 'rule_test_failed',
-        detail: `Expected the steps [${test.expect.join(', ')}], but they were [${steps.join(', ')}].`,
-        fix: 'Correct the rule, or what the test expects.',
+        detail: failure.detail,
+        fix: failure.place === '/at' ? 'Write an instant such as 2026-01-01T12:00:00Z.' : 'Correct the rule, or what the test expects.',
       });
-    });
+    }
   }
   return errors;
 }
 
-function stepsFor(model: Model, rule: CompiledRule, test: RuleTest): readonly string[] {
+function failureOf(model: Model, rule: CompiledRule, test: RuleTest): { readonly place: '/at' | '/expect'; readonly detail: string } | null {
+  const at = test.at ?? DEFAULT_AT;
+  if (parseInstant(at) === null) return { place: '/at', detail: `"${at}" is not an instant.` };
+  const expected = `Expected the steps [${test.expect.join(', ')}]`;
+  try {
+    const { steps, reason } = stepsFor(model, rule, test, at);
+    if (steps.join(' ') === test.expect.join(' ')) return null;
+    const why = reason === null ? '' : ` ${reason}`;
+    return { place: '/expect', detail: `${expected}, but they were [${steps.join(', ')}].${why}` };
+  } catch (error) {
+    // What cannot be computed for the given record is a finding about this test like any other.
+    if (!isAppError(error)) throw error;
+    return { place: '/expect', detail: `${expected}, but they could not be found: ${error.message}` };
+  }
+}
+
+interface TestOutcome {
+  readonly steps: readonly string[];
+  /** Why no step or not every step would be done; null when all would. */
+  readonly reason: string | null;
+}
+
+function stepsFor(model: Model, rule: CompiledRule, test: RuleTest, at: Instant): TestOutcome {
   const world = makeWorld(model);
   const { old: givenOld, ...given } = test.given;
   const object = rule.object === null ? null : objectOf(model, rule.object);
@@ -50,14 +75,21 @@ function stepsFor(model: Model, rule: CompiledRule, test: RuleTest): readonly st
       .map(([name, list]) => [name, givenList(list).map((item) => world.add(objectOf(model, name), item))]),
   );
   const old = object !== null && isGiven(givenOld) ? world.add(object, givenOld) : null;
-  const context = (variables: Readonly<Record<string, unknown>>): EvalContext => world.context(test.at ?? DEFAULT_AT, { old, created: {}, ...variables });
-  if (object !== null && !isChosen(model, rule, object, row, context({}))) return [];
-  if (rule.when !== null && rule.when.run(row, context({})) !== true) return [];
-  return rule.steps.flatMap((step) => {
+  const context = (variables: Readonly<Record<string, unknown>>): EvalContext => world.context(at, { old, created: {}, ...variables });
+  if (object !== null && !isChosen(model, rule, object, row, context({})))
+    return { steps: [], reason: "The record does not fit the filter of the rule's schedule." };
+  if (rule.when !== null && rule.when.run(row, context({})) !== true)
+    return { steps: [], reason: `The rule's condition does not hold: ${rule.file.when ?? ''}` };
+  const isDone = (step: CompiledStep): boolean => {
     const repeats = step.forEach === null ? [{}] : eachOf(model, step, row, context, others).map((each) => ({ each }));
-    const done = repeats.some((variables) => step.when === null || step.when.run(row, context(variables)) === true);
-    return done ? [step.file.step] : [];
-  });
+    return repeats.some((variables) => step.when === null || step.when.run(row, context(variables)) === true);
+  };
+  const done = rule.steps.map(isDone);
+  const left = rule.steps.flatMap((step, index) => (done[index] === true ? [] : [`${String(index + 1)} (${step.file.step})`]));
+  return {
+    steps: rule.steps.filter((_, index) => done[index]).map((step) => step.file.step),
+    reason: left.length === 0 ? null : `Not done because of their own condition, or for want of records to repeat for: ${left.join(', ')}.`,
+  };
 }
 
 /** Whether a schedule would take the record up: it fits the filter of what the rule is run for. */

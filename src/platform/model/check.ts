@@ -20,14 +20,25 @@ export function checkCompiled(compiled: ReturnType<typeof compile>, extensions: 
   return atOnce(checkInSteps(compiled, extensions));
 }
 
-/** The same, kind by kind. */
-export function* checkInSteps(compiled: ReturnType<typeof compile>, extensions: ModelExtensions): Steps<readonly ErrorDetail[]> {
+/** The same, kind by kind; with `withTests` also the tests that stand in the metadata. */
+export function* checkInSteps(
+  compiled: ReturnType<typeof compile>,
+  extensions: ModelExtensions,
+  { withTests = true }: { readonly withTests?: boolean } = {},
+): Steps<readonly ErrorDetail[]> {
   const { model, checkAt } = compiled;
   const scope: CheckScope = { model, checkAt, errors: compiled.errors };
   for (const check of [checkScreens, checkBehaviour, checkMatching]) {
     check(scope);
     yield;
   }
-  // What extensions check leans on the Model as a whole, so it must be sound first.
-  return scope.errors.length > 0 ? scope.errors : (extensions.checks ?? []).flatMap((check) => check(model));
+  // What extensions check leans on the Model as a whole, so it must be sound first; and tests on what they check.
+  for (const group of [extensions.checks ?? [], withTests ? (extensions.tests ?? []) : []]) {
+    if (scope.errors.length > 0) return scope.errors;
+    for (const check of group) {
+      scope.errors.push(...check(model));
+      yield;
+    }
+  }
+  return scope.errors;
 }

@@ -28,6 +28,8 @@ export interface ModelExtensions {
   readonly functions?: FunctionTable;
   /** Further checks before metadata is applied, such as those of rules. */
   readonly checks?: readonly ((model: Model) => readonly ErrorDetail[])[];
+  /** Tests that stand in the metadata. They are run where somebody checks or changes it, and only when all else is in order. */
+  readonly tests?: readonly ((model: Model) => readonly ErrorDetail[])[];
 }
 
 export interface CompileInput {

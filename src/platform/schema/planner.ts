@@ -33,6 +33,8 @@ export type Wish =
 export interface PlanOptions {
   /** Also drop what has been hidden for long enough. */
   readonly allowDestructive?: boolean;
+  /** Run the tests that stand in the metadata (default true). A start does not: what is in force must not keep a process from starting. */
+  readonly withTests?: boolean;
 }
 
 export interface Planner {
@@ -72,7 +74,7 @@ export async function planWish({ db, clock, extensions, known }: Planner, wish: 
     return compileInSlices({ set, physical, version: recorded.version + 1, schema, extensions });
   };
   const first = await modelOf(new Set());
-  const errors = await inSlices(checkInSteps(first, extensions));
+  const errors = await inSlices(checkInSteps(first, extensions, { withTests: options.withTests !== false && wish.kind !== 'return' }));
   if (errors.length > 0) throw invalidMetadata(errors);
   const names = planPhysicalNames(set, remembered.names, remembered.kept);
   const rewritten = await rewrittenFields(db, input, names, first.model);

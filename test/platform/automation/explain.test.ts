@@ -159,8 +159,25 @@ describe('checks of rules', () => {
     };
     await shop.publish([rule]);
     const found = runRuleTests(await shop.store.load());
-    expect(found.map((error) => error.detail)).to.deep.equal(['Expected the steps [create], but they were [].']);
-    expect(found[0]?.pointer).to.contain('tested').and.to.contain('/tests/2');
+    expect(found.map((error) => error.detail)).to.deep.equal([
+      `Expected the steps [create], but they were []. The rule's condition does not hold: ${String(rule.when)}`,
+    ]);
+    expect(found[0]?.pointer).to.contain('tested').and.to.contain('/tests/2/expect');
+    const mended = {
+      ...rule,
+      tests: [
+        { given: { quantity: 1 }, at: 'yesterday', expect: [] },
+        { ...rule.tests?.[1], given: rule.tests?.[1]?.given ?? {}, expect: ['create', 'update'] },
+      ],
+    };
+    await shop.publish([mended]);
+    expect(runRuleTests(await shop.store.load()).map(({ pointer, detail }) => [pointer.replace(/.*tests/, 'tests'), detail])).to.deep.equal([
+      ['tests/0/at', '"yesterday" is not an instant.'],
+      [
+        'tests/1/expect',
+        'Expected the steps [create, update], but they were [create]. Not done because of their own condition, or for want of records to repeat for: 2 (update).',
+      ],
+    ]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { compileFilterSql, compileValueSql } from '../expression/to-sql.sql.ts';
 import type { ExprField, ExprObject, ExprSchema, SqlContext } from '../expression/types.ts';
 import { readTable, wholeTable } from '../model/read-table.sql.ts';
+import { sideOf, sideTables } from '../model/side-tables.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
 import { AppError } from '../errors.ts';
 import { openSearchFields } from './search-fields.ts';
@@ -190,13 +191,39 @@ function securedRows(ctx: CallContext, object: string, rowsOf: 'live' | 'trash' 
   const inForce = inForceSql(ctx, rights, INNER);
   const table = objectTable(ctx, rights.object);
   if (predicate === null && inForce === null && !isMasked(rights)) return table;
-  const columns = isMasked(rights) ? maskedColumns(ctx, rights, withFormulas) : sql`${ident(INNER)}.*`;
   const conditions = [
     ...(rowsOf === 'any' ? [] : [sql`${ident(INNER, 'deleted_at')} ${keyword(rowsOf === 'trash' ? 'is not null' : 'is null')}`]),
     ...(predicate === null ? [] : [predicate]),
     ...(inForce === null ? [] : [inForce]),
   ];
-  return sql`(select ${columns} from ${table} as ${ident(INNER)}${conditions.length === 0 ? keyword('') : sql` where ${joinSql(conditions, ' and ')}`})`;
+  const where = conditions.length === 0 ? keyword('') : sql` where ${joinSql(conditions, ' and ')}`;
+  const selected = (columns: Sql, more: Sql): Sql => sql`(select ${columns} from ${table} as ${ident(INNER)}${more})`;
+  const isWide = sideTables(rights.object).length > 0;
+  if (!isMasked(rights) && !isWide) return selected(sql`${ident(INNER)}.*`, where);
+  const columns = isMasked(rights) ? maskedColumns(ctx, rights, withFormulas) : rawColumns(ctx, rights);
+  if (columns.length <= MOST_SELECTED) return selected(joinSql(columns.map(({ text }) => text)), where);
+  // The rows with the columns of the object's own table, then those of each side table beside them.
+  const sides = [...new Set(columns.map(({ side }) => side))].sort((left, right) => left - right);
+  const parts = sides.map((side) => {
+    const texts = columns.filter((column) => column.side === side).map(({ text }) => text);
+    const list = joinSql(side === 0 ? texts : [ident(INNER, 'id'), ...texts]);
+    return sql`${selected(list, side === 0 ? where : keyword(''))} as ${ident(`${INNER}${String(side)}`)}${side === 0 ? keyword('') : sql` using (id)`}`;
+  });
+  return sql`(${joinSql(parts, ' join ')})`;
+}
+
+/** A sub-select has at most 1,664 columns. */
+const MOST_SELECTED = 1_600;
+
+/** A column of a secured relation, with the side table in which its value stands. */
+interface SecuredColumn {
+  readonly text: Sql;
+  readonly side: number;
+}
+
+function rawColumns(ctx: CallContext, { object }: Rights): readonly SecuredColumn[] {
+  const stored = [...object.fields.values()].filter((field) => field.column !== null).flatMap((field) => storedColumns(ctx, field));
+  return stored.map(([value, name]) => ({ text: value, side: sideOf(name) }));
 }
 
 /** The value of a readable field in a row of the secured relation (or of the raw table when nothing is masked). */
@@ -212,17 +239,19 @@ export function valueSql(ctx: CallContext, rights: Rights, field: FieldModel, al
 /** Column of a masked relation that is true where a search of the open class may match. */
 export const SEARCH_COLUMN = 's$open';
 
-function maskedColumns(ctx: CallContext, rights: Rights, withFormulas: boolean): Sql {
-  const columns: Sql[] = [];
+function maskedColumns(ctx: CallContext, rights: Rights, withFormulas: boolean): readonly SecuredColumn[] {
+  const columns: SecuredColumn[] = [];
   for (const field of rights.object.fields.values()) {
     if (!rights.readable.has(field.name) || (field.formula !== null && field.column === null && !withFormulas)) continue;
     const guard = rights.conditional.has(field.name) ? fieldsPredicate(ctx, rights, [field.name], INNER) : null;
-    for (const [value, name] of storedColumns(ctx, field))
-      columns.push(guard === null ? sql`${value} as ${ident(name)}` : sql`case when ${guard} then ${value} end as ${ident(name)}`);
+    for (const [value, name] of storedColumns(ctx, field)) {
+      const text = guard === null ? sql`${value} as ${ident(name)}` : sql`case when ${guard} then ${value} end as ${ident(name)}`;
+      columns.push({ text, side: sideOf(name) });
+    }
   }
   const searchable = fieldsPredicate(ctx, rights, openSearchFields(rights.object), INNER);
-  columns.push(sql`${searchable ?? TRUE} as ${ident(SEARCH_COLUMN)}`);
-  return joinSql(columns);
+  columns.push({ text: sql`${searchable ?? TRUE} as ${ident(SEARCH_COLUMN)}`, side: 0 });
+  return columns;
 }
 
 function storedColumns(ctx: CallContext, field: FieldModel): readonly (readonly [Sql, string])[] {

@@ -57,7 +57,10 @@ export function makeWorker(options: WorkerOptions): Worker {
     const counts: Record<string, number> = Object.fromEntries(handlers.map((handler) => [handler.name, 0]));
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       let done = 0;
+      // Each is run once; after that, as at the heartbeat, those for which nothing waits are left out.
+      const idle = round === 0 ? NOBODY : await look(db, clock.now());
       for (const handler of handlers) {
+        if (idle.has(handler.name)) continue;
         const count = await handler.run(db);
         counts[handler.name] = (counts[handler.name] ?? 0) + count;
         done += count;

@@ -4,6 +4,7 @@ import { planPhysicalNames } from '../model/physical.ts';
 import { sideOf } from '../model/side-tables.ts';
 import { schemaOf } from '../sql.ts';
 import { readCatalogue } from './catalogue.sql.ts';
+import { triggerNames } from './fill-state.sql.ts';
 import { readRemembered, rememberedTables } from './names.sql.ts';
 import { dayAfter, storedColumns } from './plan-retire.ts';
 import { KEPT_DAYS } from './step.ts';
@@ -76,7 +77,19 @@ function tableDrift(spec: TableSpec, live: Catalogue, remembered: Remembered): r
     if (found === undefined) drift.push({ what: 'missing', place: at(` ${name}`), detail: `The database does not hold writers to the ${what}.` });
     else if (!found.isValid) drift.push({ what: 'invalid', place: at(` ${name}`), detail: `The ${what} was never checked for older records.` });
   }
-  return drift;
+  return [...drift, ...unknownKeepers(spec, new Set(constraints.map(({ name }) => name)), live, remembered)];
+}
+
+/** Constraints and triggers that somebody added by hand: they may refuse or change what people write. */
+function unknownKeepers(spec: TableSpec, wanted: ReadonlySet<string>, live: Catalogue, { fills }: Remembered): readonly DriftEntry[] {
+  const noted = new Set(fills.flatMap((fill) => triggerNames(fill)));
+  const others = (keys: Iterable<string>, known: ReadonlySet<string>, noun: string): readonly DriftEntry[] =>
+    [...keys].flatMap((key) => {
+      const name = key.slice(spec.table.length + 1);
+      if (!key.startsWith(`${spec.table}.`) || known.has(name)) return [];
+      return [{ what: 'unknown', place: `${spec.objectName} (${spec.table} ${name})`, detail: `No metadata knows this ${noun}.` } as const];
+    });
+  return [...others(live.constraints.keys(), wanted, 'constraint'), ...others(live.triggers, noted, 'trigger')];
 }
 
 /** Columns that are remembered for the table: hidden ones, those that were left, and those being filled. */

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { makeVirtualClock } from '../../../src/platform/clock.ts';
 import type { FieldSchema, MetadataSet } from '../../../src/platform/metadata/types.ts';
+import { reportDrift } from '../../../src/platform/schema/drift.ts';
 import type { SchemaStep } from '../../../src/platform/schema/types.ts';
 import { ident, rows, run, schemaOf, sql } from '../../../src/platform/sql.ts';
 import { objectFile, setOf } from './builders.ts';
@@ -229,5 +230,19 @@ describe('schema change', () => {
       1,
       asked.findIndex((text) => text.includes('drop constraint')),
     );
+  });
+
+  it('reports constraints and triggers that were added by hand', async () => {
+    const { db } = world.database;
+    const name = (await world.store.load()).objects.get('Garden')?.table ?? '';
+    const table = ident(schemaOf(db), name);
+    expect((await reportDrift(db)).drift).to.deep.equal([]);
+    await run(db, sql`alter table ${table} add constraint by_hand check (version < 9)`);
+    await run(db, sql`create trigger meddles before update on ${table} for each row execute function suppress_redundant_updates_trigger()`);
+    const { drift } = await reportDrift(db);
+    expect(drift.map(({ what, place, detail }) => `${what} ${place} ${detail}`)).to.deep.equal([
+      `unknown Garden (${name} by_hand) No metadata knows this constraint.`,
+      `unknown Garden (${name} meddles) No metadata knows this trigger.`,
+    ]);
   });
 });

@@ -89,6 +89,12 @@ export const SETTINGS = [
     check: isUrlOf(['postgres:', 'postgresql:']),
     secret: true,
   },
+  {
+    name: 'DATABASE_IDLE_TRANSACTION_MS',
+    fallback: '60000',
+    help: 'A transaction in which a process says nothing for so long is taken back by PostgreSQL, so that others go on (docs/operations.md).',
+    check: isCount,
+  },
   { name: 'SLOW_STATEMENT_MS', fallback: '1000', help: 'Statements that take longer are logged with their plan, without values.', check: isCount },
   { name: 'CREDENZA_DATA', fallback: '.data', help: 'Data directory of the embedded PostgreSQL.' },
   { name: 'CREDENZA_METADATA', fallback: '', help: 'Package directories laid over the shipped metadata, separated by commas.' },
@@ -138,6 +144,8 @@ export interface Config {
   readonly directUrl: string | null;
   /** Milliseconds. */
   readonly slowStatementMs: number;
+  /** Milliseconds. */
+  readonly idleTransactionMs: number;
   readonly dataDirectory: string;
   readonly packages: readonly string[];
   readonly smtpUrl: string | null;
@@ -207,6 +215,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     prepares: get('DATABASE_PREPARED_STATEMENTS') === 'on',
     directUrl: get('DATABASE_DIRECT_URL') || null,
     slowStatementMs: Number(get('SLOW_STATEMENT_MS')),
+    idleTransactionMs: Number(get('DATABASE_IDLE_TRANSACTION_MS')),
     dataDirectory: resolve(directory, get('CREDENZA_DATA')),
     packages: get('CREDENZA_METADATA')
       .split(',')

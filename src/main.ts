@@ -103,8 +103,8 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const random = overrides.random ?? randomBytes;
   const log = overrides.log ?? makeLog(config.logLevel);
   const slow = { overMs: config.slowStatementMs, report: (statement: SlowStatement) => void log.warn(statement, 'slow statement') };
-  const { databaseUrl: url, schema, poolSize, prepares, directUrl } = config;
-  const db = overrides.db ?? openDb({ url, schema, poolSize, statementTimeoutMs: 30_000, slow, prepares, directUrl });
+  const { databaseUrl: url, schema, poolSize, prepares, directUrl, idleTransactionMs } = config;
+  const db = overrides.db ?? openDb({ url, schema, poolSize, statementTimeoutMs: 30_000, slow, prepares, directUrl, idleTransactionMs });
   const idRandom = overrides.random ?? inBlocks(random);
   const newId = (): string => uuidV7(clock.nowMs(), idRandom);
   let publicUrl = config.publicUrl.replace(/\/+$/, '');

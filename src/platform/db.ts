@@ -30,6 +30,8 @@ export interface DbOptions {
   readonly schema: string;
   readonly poolSize: number;
   readonly statementTimeoutMs: number;
+  /** After so long without a word inside a transaction PostgreSQL takes it back and ends the connection (default 60 s). */
+  readonly idleTransactionMs?: number;
   readonly applicationName?: string;
   /** Who is told of statements that take long. */
   readonly slow?: SlowReport;
@@ -49,9 +51,26 @@ export const SESSION_SETTINGS = {
   'pg_trgm.word_similarity_threshold': '0.35',
 } as const;
 
-const START_OPTIONS = Object.entries(SESSION_SETTINGS)
-  .map(([name, value]) => `-c ${name}=${value}`)
-  .join(' ');
+/**
+ * What a process that stands still or a host that is gone may keep others waiting for. No work of the product is longer between two
+ * statements of a transaction: what computes for long or waits for others outside does so before or after it.
+ */
+const IDLE_TRANSACTION_MS = 60_000;
+/** Silence after which either side asks whether the other is still there, and how often it asks again. */
+const KEEPALIVE_SECONDS = { idle: 30, interval: 10 } as const;
+
+function startOptions(idleTransactionMs: number): string {
+  const settings = {
+    ...SESSION_SETTINGS,
+    idle_in_transaction_session_timeout: String(idleTransactionMs),
+    // Not heeded on sockets that are files, so these are no settings that a session must have.
+    tcp_keepalives_idle: String(KEEPALIVE_SECONDS.idle),
+    tcp_keepalives_interval: String(KEEPALIVE_SECONDS.interval),
+  };
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' ');
+}
 
 const ignore = (): void => undefined;
 
@@ -63,7 +82,9 @@ export function openDb(options: DbOptions): Knex {
       connectionString: options.url,
       application_name: options.applicationName ?? 'credenza',
       statement_timeout: options.statementTimeoutMs,
-      options: START_OPTIONS,
+      options: startOptions(options.idleTransactionMs ?? IDLE_TRANSACTION_MS),
+      keepAlive: true,
+      keepAliveInitialDelayMillis: KEEPALIVE_SECONDS.idle * 1000,
     },
     pool: { min: 0, max: options.poolSize, acquireTimeoutMillis: 15_000 },
     // knex prints connection errors to the console besides rejecting with them; the rejection is enough.
@@ -132,8 +153,10 @@ export function sqlState(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-const UNREACHABLE = /^(ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ETIMEDOUT|57P0[123]|08\w{3}|53300)$/;
+const UNREACHABLE = /^(ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ETIMEDOUT|25P03|57P0[123]|08\w{3}|53300)$/;
 const REFUSED = /^(28\w{3}|3D000)$/;
+/** What the driver says where a connection was ended before it could answer: such errors carry no code. */
+const ENDED = /(?:Client has encountered a connection error and is not queryable|Connection terminated(?: unexpectedly)?)$/;
 
 /**
  * Why the database cannot be used, in the words of the driver, or null for any other error. Such errors are raised where a
@@ -142,6 +165,7 @@ const REFUSED = /^(28\w{3}|3D000)$/;
 export function databaseTrouble(error: unknown): { readonly reason: string; readonly isRefusal: boolean } | null {
   if (!(error instanceof Error)) return null;
   if (error.name === 'KnexTimeoutError') return { reason: 'no connection became free', isRefusal: false };
+  if (ENDED.test(error.message)) return { reason: 'the connection was ended', isRefusal: false };
   const code = sqlState(error) ?? '';
   if (!UNREACHABLE.test(code) && !REFUSED.test(code)) return null;
   // An address with several numbers fails once for each of them; the error that sums up has no words of its own.

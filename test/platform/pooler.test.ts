@@ -19,6 +19,7 @@ const SETTINGS = [
   ['jit', 'off'],
   ['pg_trgm.word_similarity_threshold', '0.35'],
   ['statement_timeout', '30s'],
+  ['idle_in_transaction_session_timeout', '60s'],
 ] as const;
 
 describe('behind a pooler', () => {

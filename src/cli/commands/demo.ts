@@ -34,8 +34,8 @@ async function demo(call: Call): Promise<void> {
   const started = performance.now();
   const database = await openDatabase(call.config, call.io, 'command');
   const config = { ...sandboxConfig(call.config, NAME), databaseUrl: database.url };
-  const { schema, prepares, directUrl } = config;
-  const db = openDb({ url: database.url, schema, poolSize: 4, statementTimeoutMs: 120_000, prepares, directUrl });
+  const { schema, prepares, directUrl, idleTransactionMs } = config;
+  const db = openDb({ url: database.url, schema, poolSize: 4, statementTimeoutMs: 120_000, prepares, directUrl, idleTransactionMs });
   try {
     await removeFormer(db, config.schema);
     const end = systemClock.now();

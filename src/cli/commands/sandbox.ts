@@ -106,8 +106,8 @@ function copyMarked(app: App, schema: string): Promise<void> {
 }
 
 async function inSchema<T>(app: App, schema: string, work: (db: Knex) => Promise<T>): Promise<T> {
-  const { databaseUrl: url, prepares, directUrl } = app.config;
-  const db = openDb({ url, schema, poolSize: 4, statementTimeoutMs: 120_000, prepares, directUrl });
+  const { databaseUrl: url, prepares, directUrl, idleTransactionMs } = app.config;
+  const db = openDb({ url, schema, poolSize: 4, statementTimeoutMs: 120_000, prepares, directUrl, idleTransactionMs });
   try {
     return await work(db);
   } finally {

@@ -19,7 +19,7 @@ import * as historyByYear from '../../../migrations/0017-history-by-year.ts';
 import * as upkeep from '../../../migrations/0018-upkeep.ts';
 import { SESSION_SETTINGS, SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
-import { ident, joinSql, keyword, platformTable, rows, run, schemaOf, sql } from '../sql.ts';
+import { ident, joinSql, keyword, platformTable, rows, run, schemaOf, sql, type Sql } from '../sql.ts';
 
 interface Migration {
   readonly name: string;
@@ -84,13 +84,16 @@ export async function pendingMigrations(db: Knex): Promise<readonly string[]> {
   return MIGRATIONS.map((migration) => migration.name).filter((name) => !known.has(name));
 }
 
+/** What a session must have some of, and what is proposed. */
+const TIMEOUTS = { statement_timeout: '30s', idle_in_transaction_session_timeout: '60s' } as const;
+
 async function checkServer(db: Knex): Promise<void> {
   let found: Readonly<Record<string, unknown>> = {};
   try {
-    const settings = Object.keys(SESSION_SETTINGS).map((name) => sql`current_setting(${name}, true) as ${ident(name)}`);
+    const setting = (name: string): Sql => sql`current_setting(${name}, true) as ${ident(name)}`;
     [found = {}] = await rows(
       db,
-      sql`select current_setting('server_version_num')::int as version, current_setting('statement_timeout') as statement_timeout, ${joinSql(settings)}`,
+      sql`select current_setting('server_version_num')::int as version, ${joinSql([...Object.keys(TIMEOUTS), ...Object.keys(SESSION_SETTINGS)].map(setting))}`,
     );
   } catch (error) {
     const reason = error instanceof Error ? error.message || error.name : 'no answer';
@@ -112,7 +115,7 @@ function checkSession(found: Readonly<Record<string, unknown>>): void {
     const is = String(found[name] ?? '');
     return is === value || is.startsWith(`${value},`) ? [] : [`set ${name} = '${value}'`];
   });
-  if (String(found['statement_timeout']) === '0') lacking.push(`set statement_timeout = '30s'`);
+  for (const [name, value] of Object.entries(TIMEOUTS)) if (String(found[name]) === '0') lacking.push(`set ${name} = '${value}'`);
   if (lacking.length === 0) return;
   throw new AppError(
     'config_invalid',

@@ -6,6 +6,7 @@ import type { MailOfCall, MailQueue, QueuedMail, QueueMail } from '../mail/types
 import type { Model } from '../model/types.ts';
 import type { RecordEngine, WriteItem, WriteOutcome } from '../record/types.ts';
 import type { Ask, Crew } from './crew.ts';
+import { ANYTHING, makeOverlaps, type Overlaps } from './overlaps.ts';
 import { loadRelatedTo, loadRows } from './records.sql.ts';
 import { beforeImages, finishRuns, markOnce, type EndedRun, type OnceMark } from './runs.sql.ts';
 
@@ -31,8 +32,8 @@ export interface RunData extends RecordLoads {
   /** Queues a mail, as the queue does. */
   mail(context: CallContext, mail: QueueMail): Promise<QueuedMail>;
   finish(run: EndedRun): Promise<void>;
-  /** Anything else that reads or writes by the transaction, while no other run does. Must not use this object. */
-  alone<T>(work: () => Promise<T>): Promise<T>;
+  /** Anything else that reads or writes by the transaction, while no other run does. Must not use this object. `written`: a record that it may change. */
+  alone<T>(work: () => Promise<T>, written?: { readonly object: string; readonly id: string } | null): Promise<T>;
 }
 
 /** The records of some ids that are there, in the order of the ids. */
@@ -48,6 +49,9 @@ export function loadsOf(db: Knex, model: Model): RecordLoads {
   };
 }
 
+/** What a member asks. */
+type Of<T> = T & { readonly member: number };
+
 interface Write {
   readonly context: CallContext;
   readonly object: string;
@@ -55,28 +59,30 @@ interface Write {
 }
 
 /** What the members of a crew read records through. */
-export function makeLoads(crew: Crew, db: Knex, model: Model): (member: number) => RecordLoads {
-  const rows: Ask<{ readonly object: string; readonly ids: readonly string[]; readonly withTrash: boolean }, ReadonlyMap<string, Row>> = crew.gather(
+export function makeLoads(crew: Crew, db: Knex, model: Model, overlaps?: Overlaps): (member: number) => RecordLoads {
+  const rows: Ask<Of<{ readonly object: string; readonly ids: readonly string[]; readonly withTrash: boolean }>, ReadonlyMap<string, Row>> = crew.gather(
     ({ object, withTrash }) => `${object} ${String(withTrash)}`,
     async (asked) => {
       const [first] = asked;
+      if (overlaps !== undefined) for (const { member, object, ids } of asked) for (const id of ids) overlaps.read(member, `${object} ${id}`);
       const ids = [...new Set(asked.flatMap((one) => one.ids))];
       const found = first === undefined ? new Map<string, Row>() : await loadRows(db, model, first.object, ids, first.withTrash);
       return asked.map(() => found);
     },
   );
-  const related: Ask<{ readonly object: string; readonly via: string; readonly id: string }, readonly Row[]> = crew.gather(
+  const related: Ask<Of<{ readonly object: string; readonly via: string; readonly id: string }>, readonly Row[]> = crew.gather(
     ({ object, via }) => `${object} ${via}`,
     async (asked) => {
       const [first] = asked;
+      for (const { member } of asked) overlaps?.read(member, ANYTHING);
       const ids = [...new Set(asked.map(({ id }) => id))];
       const found = first === undefined ? new Map<string, readonly Row[]>() : await loadRelatedTo(db, model, first.object, first.via, ids);
       return asked.map(({ id }) => found.get(id) ?? []);
     },
   );
   return (member) => ({
-    rows: (object, ids, withTrash = false) => rows(member, { object, ids, withTrash }),
-    related: (object, via, id) => related(member, { object, via, id }),
+    rows: (object, ids, withTrash = false) => rows(member, { member, object, ids, withTrash }),
+    related: (object, via, id) => related(member, { member, object, via, id }),
   });
 }
 
@@ -87,11 +93,12 @@ export function makeRunData(
   model: Model,
   { engine, mail: queue }: { readonly engine: RecordEngine; readonly mail: MailQueue },
 ): (member: number) => RunData {
-  const loads = makeLoads(crew, tx, model);
+  const overlaps = makeOverlaps();
+  const loads = makeLoads(crew, tx, model, overlaps);
   // One principal and one kind of write a call: what differs from run to run is why.
-  const write: Ask<Write, readonly WriteOutcome[]> = crew.gather(
+  const write: Ask<Of<Write>, readonly WriteOutcome[]> = crew.gather(
     ({ context, object, items }) => `${JSON.stringify(context.principal)} ${object} ${items[0]?.kind ?? ''}`,
-    (asked) => writeTogether(tx, engine, asked),
+    (asked) => writeTogether(tx, engine, asked, overlaps),
   );
   const once: Ask<OnceMark, boolean> = crew.gather(
     () => '',
@@ -104,9 +111,15 @@ export function makeRunData(
       return ids.map((id) => found.get(id) ?? null);
     },
   );
-  const mail: Ask<MailOfCall, QueuedMail> = crew.gather(
+  const mail: Ask<Of<MailOfCall>, QueuedMail> = crew.gather(
     () => '',
-    (asked) => queue.queueAll(tx, asked),
+    async (asked) => {
+      const answers = await queue.queueAll(tx, asked);
+      // The record that a mail is about may have been told that it cannot be sent.
+      for (const [at, { member, mail: one }] of asked.entries())
+        if (answers[at]?.failure !== undefined && one.about !== null) overlaps.write(member, [`${one.about.object} ${one.about.id}`]);
+      return answers;
+    },
   );
   const finish: Ask<EndedRun, void> = crew.gather(
     () => '',
@@ -117,18 +130,33 @@ export function makeRunData(
   );
   return (member) => ({
     ...loads(member),
-    write: (context, object, items) => write(member, { context, object, items }),
+    write: (context, object, items) => write(member, { member, context, object, items }),
     markOnce: (keys, recordId, at) => once(member, { keys, recordId, at }),
     before: (eventId) => before(member, eventId),
-    mail: (context, asked) => mail(member, { context, mail: asked }),
+    mail: (context, asked) => mail(member, { member, context, mail: asked }),
     finish: (run) => finish(member, run),
-    alone: (work) => crew.alone(member, work),
+    alone: (work, written) =>
+      crew.alone(member, () => {
+        overlaps.read(member, ANYTHING);
+        if (written !== undefined && written !== null) overlaps.write(member, [`${written.object} ${written.id}`]);
+        return work();
+      }),
   });
 }
 
 /** One write for all; two for those of the same record, which follow each other. */
-async function writeTogether(tx: Knex.Transaction, engine: RecordEngine, asked: readonly Write[]): Promise<readonly (readonly WriteOutcome[])[]> {
+async function writeTogether(
+  tx: Knex.Transaction,
+  engine: RecordEngine,
+  asked: readonly Of<Write>[],
+  overlaps: Overlaps,
+): Promise<readonly (readonly WriteOutcome[])[]> {
   const outcomes: (readonly WriteOutcome[])[] = [];
+  for (const { member, object, items } of asked)
+    overlaps.write(
+      member,
+      idsOf(items).map((id) => `${object} ${id}`),
+    );
   for (let at = 0; at < asked.length;) {
     const set = untilRepeated(asked.slice(at));
     const [first] = set;
@@ -145,11 +173,16 @@ async function writeTogether(tx: Knex.Transaction, engine: RecordEngine, asked: 
   return outcomes;
 }
 
+/** The records that are changed. */
+function idsOf(items: readonly WriteItem[]): readonly string[] {
+  return items.flatMap((item) => (item.kind === 'create' ? [] : [item.id]));
+}
+
 /** The writes up to the first that writes a record once more. */
-function untilRepeated(asked: readonly Write[]): readonly Write[] {
+function untilRepeated<T extends Write>(asked: readonly T[]): readonly T[] {
   const seen = new Set<string>();
   const repeated = asked.findIndex(({ items }) => {
-    const ids = items.flatMap((item) => (item.kind === 'create' ? [] : [item.id]));
+    const ids = idsOf(items);
     const isRepeated = ids.some((id) => seen.has(id));
     for (const id of ids) seen.add(id);
     return isRepeated;

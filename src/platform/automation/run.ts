@@ -14,6 +14,7 @@ import { requireInForce } from '../schema/processes.sql.ts';
 import { systemCall } from './call-context.ts';
 import type { RuleSet } from './compile.ts';
 import { makeCrew } from './crew.ts';
+import { Overlap } from './overlaps.ts';
 import { objectOf } from './records.sql.ts';
 import { makeRunData, type RunData } from './run-data.ts';
 import { claimRuns, failRun } from './runs.sql.ts';
@@ -56,18 +57,20 @@ const MOST_TOGETHER = 50;
  */
 export async function runDueRuns(db: Knex, tools: RunTools, model: Model, rules: RuleSet, atMost: number): Promise<number> {
   let done = 0;
-  let together = MOST_TOGETHER;
+  let [together, most] = [MOST_TOGETHER, MOST_TOGETHER];
   while (done < atMost) {
     const { claimed, error } = await runTogether(db, tools, model, rules, Math.min(together, atMost - done));
     const [run, ...others] = claimed;
     if (run === undefined) break;
     if (error !== null && others.length > 0) {
       together = Math.ceil(claimed.length / 2);
+      // Those that get in each other's way are likely to be followed by more of the kind.
+      if (error.thrown instanceof Overlap) most = together;
       continue;
     }
     if (error !== null) await noteFailure(db, tools, run, error.thrown);
     done += claimed.length;
-    together = Math.min(together * 2, MOST_TOGETHER);
+    together = Math.min(together * 2, most);
   }
   return done;
 }

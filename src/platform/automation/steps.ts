@@ -221,7 +221,7 @@ async function doStep(stage: Stage, step: CompiledStep, each: Each | null): Prom
         );
       const input: Record<string, unknown> = {};
       for (const [name, value] of step.values) input[name] = await evaluate(value);
-      Object.assign(stage.given, await stage.data.alone(() => action(stage.tx, stage.context, input, stage.record)));
+      Object.assign(stage.given, await stage.data.alone(() => action(stage.tx, stage.context, input, stage.record), stage.record));
       await refresh(stage);
       return note({ outcome: 'done', reason: file.action });
     }

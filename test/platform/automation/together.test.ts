@@ -75,6 +75,37 @@ describe('runs that share a transaction', () => {
     expect(follows.map(({ state, depth }) => `${state} ${String(depth)}`)).to.deep.equal(Array.from({ length: RUNS - 1 }, () => 'done 1'));
   });
 
+  it('add up on one record as they do one after the other, whether they read it by reference or count what points at it', async () => {
+    const adding = await makeShop([
+      { name: 'adds', on: { created: 'Line' }, do: [{ step: 'update', record: 'order', values: { quantity: 'order.quantity + 1' } }] },
+      {
+        name: 'marks',
+        on: { created: 'Line' },
+        do: [
+          { step: 'update', values: { picked: 'true' } },
+          { step: 'update', record: 'order', values: { note: "order.lines.count(l, l.picked) == 60 ? 'all' : 'some'" } },
+        ],
+      },
+    ]);
+    try {
+      await adding.worker.drain();
+      const orders = [await adding.create('Order', { title: 'A', quantity: 0 }), await adding.create('Order', { title: 'B', quantity: 0 })];
+      const context = await adding.context();
+      const items = Array.from({ length: 120 }, (_, at) => ({ kind: 'create' as const, values: { order: orders[at % 2], sku: String(at) } }));
+      await adding.db.transaction((tx) => adding.engine.write(tx, context, 'Line', items, { asSystem: true }));
+      await adding.worker.drain();
+      const found = await adding.list('Order');
+      expect(found.map((order) => [order['title'], order['quantity'], order['note']])).to.deep.equal([
+        ['A', 60, 'all'],
+        ['B', 60, 'all'],
+      ]);
+      const runs = await adding.runs();
+      expect(runs.every(({ state, attempts }) => state === 'done' && attempts === 1)).to.equal(true);
+    } finally {
+      await adding.drop();
+    }
+  });
+
   it('take far fewer statements than one after the other', async () => {
     const counted = async (orders: number): Promise<number> => {
       const context = await shop.context();

@@ -48,7 +48,7 @@ export interface NamingFacts {
   readonly rewritten: ReadonlySet<string>;
 }
 
-const LONGEST = 24;
+const LONGEST = 22;
 
 /** snake_case of a name, cut so that every derived name fits PostgreSQL's 63 bytes. */
 export function snakeCase(name: string): string {

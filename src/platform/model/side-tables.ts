@@ -75,12 +75,7 @@ export type FieldTest = (file: ObjectFile, objectName: string, fieldName: string
  * that a roll-up, a duplicate rule or the display name mentions.
  */
 export function boundFields(set: MetadataSet): FieldTest {
-  const files = [...set.objects.values()];
-  const mentioned = wordsOf([
-    ...files.flatMap((file) => [file['x-object'].name, file['x-object'].search ?? [], file['x-unique'] ?? [], file['x-effective'] ?? null]),
-    ...files.flatMap((file) => Object.values(file.properties).map((field) => field['x-rollup'] ?? null)),
-    ...set.matching.values(),
-  ]);
+  const mentioned = mentionedFields(set);
   const states = new Set([...set.paths.values()].map((path) => `${path.object}.${path.field}`));
   return (file, objectName, fieldName, field) =>
     BOUND_KINDS.has(fieldKind(field)) ||
@@ -88,7 +83,32 @@ export function boundFields(set: MetadataSet): FieldTest {
     field['x-search'] === true ||
     file.required?.includes(fieldName) === true ||
     states.has(`${objectName}.${fieldName}`) ||
-    mentioned.has(fieldName);
+    mentioned.has(`${objectName}.${fieldName}`);
+}
+
+/** What names, keys, days in force, roll-ups and duplicate rules mention, as `Object.field`, each of the object that it is about. */
+function mentionedFields(set: MetadataSet): ReadonlySet<string> {
+  const found = new Set<string>();
+  const add = (object: string, content: unknown): void => {
+    for (const word of wordsOf(content)) found.add(`${object}.${word}`);
+  };
+  for (const [name, file] of set.objects) {
+    const texts = [file['x-object'].name, ...(file['x-object'].search ?? [])];
+    add(name, [texts, file['x-unique'] ?? [], file['x-effective'] ?? null]);
+    // What stands behind a reference may be a field of any object.
+    const behind = texts.flatMap((text) => [...text.matchAll(/\.\s*(\w+)/g)].map(([, word]) => word));
+    for (const other of set.objects.keys()) add(other, behind);
+    for (const { 'x-rollup': rollup } of Object.values(file.properties))
+      if (rollup !== undefined) for (const child of pointingAt(set, name, rollup.relation)) add(child, [rollup.value, rollup.filter, rollup.orderBy]);
+  }
+  for (const { object, rules } of set.matching.values()) add(object, rules);
+  return found;
+}
+
+/** The objects whose references make a list of this name. */
+function pointingAt(set: MetadataSet, object: string, relation: string): readonly string[] {
+  const isOne = ({ 'x-ref': ref }: FieldSchema): boolean => ref?.as === relation && [ref.to].flat().includes(object);
+  return [...set.objects].filter(([, file]) => Object.values(file.properties).some(isOne)).map(([name]) => name);
 }
 
 /** Which fields are given a place in the object's own table before others: those that must stand there, indexed ones, and those of formulas. */

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
 import { makeVirtualClock } from '../../../src/platform/clock.ts';
 import type { FieldSchema, MetadataSet } from '../../../src/platform/metadata/types.ts';
-import { sideOf, sideTables, tableOfColumn } from '../../../src/platform/model/side-tables.ts';
+import { planPhysicalNames } from '../../../src/platform/model/physical.ts';
+import { onSide, sideOf, sideTables, tableOfColumn } from '../../../src/platform/model/side-tables.ts';
 import { reportDrift } from '../../../src/platform/schema/drift.ts';
+import { tableSpecs } from '../../../src/platform/schema/table-spec.ts';
 import type { SchemaStep } from '../../../src/platform/schema/types.ts';
 import { ident, platformTable, rows, run, schemaOf, sql } from '../../../src/platform/sql.ts';
 import { openTestPool } from '../../support/database.ts';
@@ -61,6 +63,30 @@ describe('side tables of wide objects', function () {
     await apply(setOf({ Thing: objectFile('Thing', { name: { type: 'string' }, ...answers, ...sums, ...codes }) }));
     const fields = [...((await world.store.load()).objects.get('Thing')?.fields.values() ?? [])].filter((field) => field.column !== null);
     expect([0, 1].map((side) => fields.filter((field) => sideOf(field.column ?? '') === side).length)).to.deep.equal([318, 191]);
+  });
+
+  it('have names that PostgreSQL does not cut, the tenth and those after it too', () => {
+    const long = 'AnswerToTheQuestionnaireOfTheYear';
+    const recorded = setOf({
+      [long]: objectFile(long, { name: { type: 'string', 'x-id': 'thingname001' } }, { 'x-object': { id: 'thing0000001', plural: 'p', name: '{name}' } }),
+    });
+    const names = planPhysicalNames(recorded, new Map());
+    // Columns of hidden fields fill the object's own table and ten side tables.
+    const hidden = Array.from({ length: 11 }, (_, side) =>
+      Array.from({ length: 329 }, (_, index) => {
+        const id = `hidden${String(side).padStart(2, '0')}${String(index).padStart(4, '0')}`;
+        const stored = { physical: onSide(id, side), sortPhysical: null, shape: 'integer', valueKind: 'integer' };
+        return [id, { ...stored, id, kind: 'field', objectId: 'thing0000001', name: id, hiddenAt: '2027-01-01T00:00:00.000Z', next: null }] as const;
+      }),
+    ).flat();
+    const file = recorded.objects.get(long);
+    if (file === undefined) throw new Error('There is no such object.');
+    const answer = { type: 'string', 'x-id': 'answer000001', 'x-index': true } as const;
+    const wanted = setOf({ [long]: { ...file, properties: { ...file.properties, [`${long}InAllItsParts`]: answer } } });
+    const specs = tableSpecs(wanted, planPhysicalNames(wanted, new Map([...names, ...hidden])), 'credenza');
+    expect(specs.map(({ side }) => side)).to.deep.equal([0, 11]);
+    const all = specs.flatMap(({ table, indexes, columns }) => [table, ...indexes.map(({ name }) => name), ...columns.map(({ name }) => name)]);
+    expect(Math.max(...all.map((name) => Buffer.byteLength(name)))).to.be.at.most(63);
   });
 
   it('refuse more values than PostgreSQL answers of a row, those of formulas among them', async () => {
@@ -156,6 +182,32 @@ describe('side tables of wide objects', function () {
       expect(error.errors[0]?.fix).to.contain('Add another field');
     }
     expect((await world.store.load()).version).to.equal(before);
+  });
+
+  it('are no obstacle to what is said of fields of the same name in other objects', async () => {
+    await apply(set({ type: 'string' }));
+    const beds = {
+      name: { type: 'string' },
+      what: { type: 'string' },
+      garden: { type: 'string', format: 'uuid', 'x-ref': { to: 'Garden', as: 'beds' } },
+    } as const;
+    const most: FieldSchema = { type: 'string', 'x-rollup': { relation: 'beds', op: 'last', value: 'what' } };
+    const rules = [{ name: 'same', label: 'The same', keys: ['what'], action: 'report' }] as const;
+    const matching = new Map([['beds', { name: 'beds', label: 'Beds', object: 'Bed', rules }]]);
+    await apply({
+      ...set({ type: 'string' }),
+      objects: new Map([
+        ...set({ type: 'string' }).objects,
+        ['Garden', objectFile('Garden', { name: { type: 'string' }, most })],
+        ['Bed', objectFile('Bed', beds)],
+      ]),
+      matching,
+    });
+    expect(sideOf(await columnOf('what'))).to.equal(1);
+    const error = await refusal(
+      world.store.apply({ ...set({ type: 'string' }), matching: new Map([['beds', { name: 'beds', label: 'Beds', object: 'Thing', rules }]]) }, 'test'),
+    );
+    expect(error.message).to.contain('Thing.what stands in a side table');
   });
 
   for (const [how, before] of [

@@ -6,6 +6,7 @@ import type { Knex } from 'knex';
 import { bouncesAt, type Config } from './config.ts';
 import { EXTENSIONS, metadataDirectories } from './extensions.ts';
 import { formRoutes } from './http/api/forms.ts';
+import { effectRoutes } from './http/api/effects.ts';
 import { metadataRoutes } from './http/api/metadata.ts';
 import { makeHttp } from './http/server.ts';
 import { makeRenderer } from './http/portal/render.ts';
@@ -208,7 +209,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     transitionStates: makeTransitionStates(policyLookup),
     signIn,
     files,
-    moreApi: [metadataRoutes({ ...calls, store }), formRoutes({ ...calls, engine, reader, files, forms })],
+    moreApi: [metadataRoutes({ ...calls, store }), effectRoutes({ ...calls, worker }), formRoutes({ ...calls, engine, reader, files, forms })],
     portal: { routes, problemPage: makeProblemPage(render) },
     publicUrl: () => publicUrl,
     trustProxy: config.trustProxy,

@@ -2,7 +2,9 @@ import { dryRun, explain } from '../../platform/automation/explain.ts';
 import { makeEvaluator } from '../../platform/automation/evaluate.ts';
 import { loadRows } from '../../platform/automation/records.sql.ts';
 import { runDue } from '../../platform/automation/run-due.ts';
-import { isSandbox } from '../../platform/mail/mail.sql.ts';
+import { listRuns } from '../../platform/automation/runs.sql.ts';
+import { isUuid } from '../../platform/ids.ts';
+import { deliveriesInState, isSandbox, settleDelivery } from '../../platform/mail/mail.sql.ts';
 import { sqlContext } from '../../platform/access/secure.sql.ts';
 import { AppError } from '../../platform/errors.ts';
 import { compileJs } from '../../platform/expression/to-js.ts';
@@ -68,6 +70,75 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
       }),
   },
   {
+    name: 'rule runs',
+    summary: 'Runs of rules that failed for good or were stopped, newest first.',
+    usage: '',
+    example: 'npx credenza rule runs',
+    positionals: [0, 0],
+    options: { json: JSON_OPTION },
+    run: (call) =>
+      withApp(call, async (app) => {
+        const runs = await listRuns(app.db, { states: ['failed', 'quarantined'], limit: MOST_SHOWN });
+        if (call.isSet('json')) printJson(call.io, runs);
+        else
+          printTable(
+            call.io,
+            ['id', 'state', 'rule', 'record', 'attempts', 'error'],
+            runs.map(({ id, state, rule, recordId, attempts, error }) => [id, state, rule, recordId ?? '', attempts, error ?? '']),
+          );
+      }),
+  },
+  {
+    name: 'rule replay',
+    summary: 'Has runs done again that failed or were stopped; the worker does them.',
+    usage: 'RUN...',
+    example: 'npx credenza rule replay 0190b6f0-0000-7000-8000-000000000001',
+    positionals: [1, 1000],
+    options: {},
+    run: (call) =>
+      withApp(call, async (app) => {
+        for (const id of uuidsOf(call)) await app.automation.replayRun(app.db, id);
+      }),
+  },
+  {
+    name: 'mail list',
+    summary: 'Mail of which nobody knows whether it arrived (unknown), or that was given up (failed), newest first.',
+    usage: '',
+    example: 'npx credenza mail list --state failed',
+    positionals: [0, 0],
+    options: { state: { value: 'STATE', help: 'unknown or failed (default: unknown).' }, json: JSON_OPTION },
+    run: (call) =>
+      withApp(call, async (app) => {
+        const state = call.option('state') ?? 'unknown';
+        if (state !== 'unknown' && state !== 'failed') throw new UsageError('--state is unknown or failed.');
+        const mails = await deliveriesInState(app.db, state, MOST_SHOWN);
+        if (call.isSet('json')) printJson(call.io, mails);
+        else
+          printTable(
+            call.io,
+            ['id', 'class', 'template', 'recipient', 'created', 'error'],
+            mails.map((mail) => [mail.id, mail.class, mail.template, mail.recipient, mail.createdAt, mail.lastError ?? '']),
+          );
+      }),
+  },
+  {
+    name: 'mail settle',
+    summary: 'Says of unknown mail that it arrived or did not, or has it sent again (failed mail too).',
+    usage: 'MAIL...',
+    example: 'npx credenza mail settle 0190b6f0-0000-7000-8000-000000000001 --as sent',
+    positionals: [1, 1000],
+    options: { as: { value: 'WHAT', help: 'sent, failed, or queued to send it again.' } },
+    run: (call) =>
+      withApp(call, async (app) => {
+        const as = call.option('as');
+        if (as !== 'sent' && as !== 'failed' && as !== 'queued') throw new UsageError('Say what became of it: --as sent, failed or queued.');
+        for (const id of uuidsOf(call)) {
+          if (!(await settleDelivery(app.db, id, as, 'system:cli', app.clock.now())))
+            throw new AppError('not_found', `There is no mail ${id} that waits for such a decision.`);
+        }
+      }),
+  },
+  {
     name: 'eval',
     summary: 'The value of an expression, its type, and the SQL it becomes.',
     usage: 'EXPRESSION',
@@ -82,6 +153,15 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
     run: (call) => withApp(call, (app) => evaluate(call, app)),
   },
 ];
+
+/** Most that a list shows; what is settled leaves it. */
+const MOST_SHOWN = 200;
+
+function uuidsOf({ positionals }: Call): readonly string[] {
+  const wrong = positionals.find((id) => !isUuid(id));
+  if (wrong !== undefined) throw new UsageError(`"${wrong}" is not an id.`);
+  return positionals;
+}
 
 async function runDueCommand(call: Call): Promise<void> {
   const at = call.option('at');

@@ -3,6 +3,7 @@ import type { CallContext } from '../../platform/access/types.ts';
 import type { Model } from '../../platform/model/types.ts';
 import { listObjects } from '../api/describe.ts';
 import { accountPaths } from './accounts.ts';
+import { effectPaths } from './effects.ts';
 import { formPaths } from './forms.ts';
 import { generalPaths } from './general.ts';
 import { metadataPaths } from './metadata.ts';
@@ -48,6 +49,7 @@ function makeDocument(context: CallContext, facts: DocumentFacts): Json {
     ...importPaths(context),
     ...exportPaths(context),
     ...reportPaths(context, facts.sendsMail),
+    ...effectPaths(context),
     ...formPaths(context),
     ...metadataPaths(context),
     ...Object.fromEntries(objects.flatMap((rights) => Object.entries(recordPaths(rights)))),

@@ -266,6 +266,25 @@ export async function captureDue(db: Knex, now: string, limit: number): Promise<
   return ended.map((row) => (row['state'] === 'suppressed' ? 'suppressed' : 'captured'));
 }
 
+/** What a person decides about a mail whose outcome is not known: it arrived, it did not, or it is sent again. */
+export type Settlement = 'sent' | 'failed' | 'queued';
+
+/**
+ * Carries out a person's decision about a mail that is `unknown`, or `failed` and to be sent again; who decided is kept with it.
+ * One that is sent again goes through the queue as before, with the same Message-ID, and not to a suppressed address. Writes.
+ * @returns false when no such mail waits for a decision
+ */
+export async function settleDelivery(db: Knex, id: string, as: Settlement, by: string, now: string): Promise<boolean> {
+  const touched = await run(
+    db,
+    sql`update ${platformTable(db, 'mail_delivery')} set state = ${as}, lease_until = null, next_attempt_at = ${now}::timestamptz,
+          sent_at = case when ${as}::text = 'sent' then coalesce(sent_at, ${now}::timestamptz) end,
+          last_error = concat_ws(' ', last_error, ${`Settled as ${as} by ${by} at ${now}.`}::text)
+        where id = ${id}::uuid and (state = 'unknown' or (state = 'failed' and ${as}::text = 'queued'))`,
+  );
+  return touched === 1;
+}
+
 /** When the next queued or abandoned delivery is due, or null. */
 export async function nextDueAt(db: Knex): Promise<string | null> {
   const [row] = await rows(

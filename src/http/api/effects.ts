@@ -1,0 +1,95 @@
+import { Router } from 'express';
+import { mayDoEverything } from '../../platform/access/rights.ts';
+import type { CallContext } from '../../platform/access/types.ts';
+import { listRuns, readyAgain } from '../../platform/automation/runs.sql.ts';
+import type { RuleRun } from '../../platform/automation/types.ts';
+import { inTransaction } from '../../platform/db.ts';
+import { AppError } from '../../platform/errors.ts';
+import { isUuid } from '../../platform/ids.ts';
+import type { Worker } from '../../platform/jobs/worker.ts';
+import { deliveriesInState, settleDelivery, type Settlement } from '../../platform/mail/mail.sql.ts';
+import { invalidQuery } from '../../platform/query/invalid-query.ts';
+import { actorOf } from '../../platform/record/actor.ts';
+import { bodySchema, readBody } from '../body.ts';
+import { handle, param, type Call, type CallDeps } from '../call.ts';
+import { onlyParameters } from './read-query.ts';
+
+export interface EffectRouteDeps extends CallDeps {
+  readonly worker: Worker;
+}
+
+/** States of runs and of mails that nobody but a person brings further. */
+export const STRANDED_RUNS = ['failed', 'quarantined'] as const;
+export const STRANDED_MAIL = ['unknown', 'failed'] as const;
+const MOST = 200;
+
+export const SETTLE_BODY = bodySchema<{ readonly as: Settlement }>({
+  type: 'object',
+  additionalProperties: false,
+  required: ['as'],
+  properties: { as: { enum: ['sent', 'failed', 'queued'] } },
+});
+
+/** Runs that failed or were stopped, and mail of which nobody knows whether it arrived: for administrators, who decide. */
+export function effectRoutes(deps: EffectRouteDeps): Router {
+  const router = Router({ caseSensitive: true });
+  router.get(
+    '/automation/runs',
+    handle(deps, async ({ request, db, context }) => {
+      requireAdministrator(context);
+      const state = chosen(onlyParameters(request, ['state']).get('state'), STRANDED_RUNS);
+      return { body: { data: (await listRuns(db, { states: state === null ? STRANDED_RUNS : [state], limit: MOST })).map(shownRun) } };
+    }),
+  );
+  router.post(
+    '/automation/runs/:id/replay',
+    handle(deps, async ({ request, db, context }) => {
+      requireAdministrator(context);
+      const id = param(request, 'id');
+      if (!isUuid(id) || !(await inTransaction(db, (tx) => readyAgain(tx, id, context.now))))
+        throw new AppError('not_found', 'There is no failed or quarantined run with this id.');
+      deps.worker.poke();
+      return { status: 204 };
+    }),
+  );
+  router.get(
+    '/mail/deliveries',
+    handle(deps, async ({ request, db, context }) => {
+      requireAdministrator(context);
+      const state = chosen(onlyParameters(request, ['state']).get('state'), STRANDED_MAIL);
+      return { body: { data: await deliveriesInState(db, state ?? 'unknown', MOST) } };
+    }),
+  );
+  router.post(
+    '/mail/deliveries/:id/settle',
+    handle(deps, async (call) => {
+      requireAdministrator(call.context);
+      await settle(call, readBody(call.request, SETTLE_BODY).as);
+      deps.worker.poke();
+      return { status: 204 };
+    }),
+  );
+  return router;
+}
+
+async function settle({ request, db, context }: Call, as: Settlement): Promise<void> {
+  const id = param(request, 'id');
+  if (!isUuid(id) || !(await settleDelivery(db, id, as, actorOf(context.principal), context.now)))
+    throw new AppError('not_found', 'There is no mail with this id that waits for such a decision.');
+}
+
+/** A run as lists show it: without what it looked at, which may be more than the record's own rights show. */
+export function shownRun({ id, rule, object, recordId, state, dueAt, attempts, error, createdAt, finishedAt }: RuleRun) {
+  return { id, rule, object, recordId, state, dueAt, attempts, error, createdAt, finishedAt };
+}
+
+function chosen<T extends string>(wanted: string | undefined, known: readonly T[]): T | null {
+  if (wanted === undefined) return null;
+  const found = known.find((entry) => entry === wanted);
+  if (found === undefined) throw invalidQuery('state', `There is no state "${wanted}" here.`, `Known: ${known.join(', ')}.`);
+  return found;
+}
+
+function requireAdministrator(context: CallContext): void {
+  if (!mayDoEverything(context)) throw new AppError('forbidden', 'Runs that failed and mail that may not have arrived are for administrators.');
+}

@@ -1,0 +1,55 @@
+import { mayDoEverything } from '../../platform/access/rights.ts';
+import type { CallContext } from '../../platform/access/types.ts';
+import { SETTLE_BODY, STRANDED_MAIL, STRANDED_RUNS } from '../api/effects.ts';
+import { common, get, INSTANT, inQuery, list, ONCE, oneOf, orNull, post, RECORD_ID, shape, TEXT, UUID, WHOLE, type Json } from './parts.ts';
+
+const tag = 'Reports';
+
+const STRANDED = shape({
+  id: UUID,
+  rule: TEXT,
+  object: orNull(TEXT),
+  recordId: orNull(UUID),
+  state: oneOf(...STRANDED_RUNS),
+  dueAt: INSTANT,
+  attempts: WHOLE,
+  error: orNull(TEXT),
+  createdAt: INSTANT,
+  finishedAt: orNull(INSTANT),
+});
+
+/** Runs and mail that wait for an administrator's decision. */
+export function effectPaths(context: CallContext): Json {
+  if (!mayDoEverything(context)) return {};
+  return {
+    '/api/v1/automation/runs': get({
+      id: 'listStrandedRuns',
+      summary: 'Runs of rules that failed for good or were stopped, newest first',
+      tag,
+      parameters: [inQuery('state', 'Only those in this state.', oneOf(...STRANDED_RUNS))],
+      answer: list(STRANDED),
+    }),
+    '/api/v1/automation/runs/{id}/replay': post({
+      id: 'replayRun',
+      summary: 'Do a run again that failed or was stopped',
+      tag,
+      parameters: [RECORD_ID, ONCE],
+      status: 204,
+    }),
+    '/api/v1/mail/deliveries': get({
+      id: 'listStrandedMail',
+      summary: 'Mail of which nobody knows whether it arrived, or that was given up, newest first',
+      tag,
+      parameters: [inQuery('state', 'In which state (default unknown).', oneOf(...STRANDED_MAIL))],
+      answer: list(common('CapturedMail')),
+    }),
+    '/api/v1/mail/deliveries/{id}/settle': post({
+      id: 'settleMail',
+      summary: 'Say that such a mail arrived, that it did not, or have it sent again',
+      tag,
+      parameters: [RECORD_ID, ONCE],
+      body: SETTLE_BODY.schema,
+      status: 204,
+    }),
+  };
+}

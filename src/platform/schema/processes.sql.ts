@@ -1,12 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { AppError, isAppError } from '../errors.ts';
-import { platformTable, ready, rowArrays, rows, run, sql, type Sql } from '../sql.ts';
+import { platformTable, ready, rowArrays, rows, run, schemaOf, sql, type Sql } from '../sql.ts';
 
 /** A process that was not heard of for so long no longer counts: its writes are refused until it has the version in force. */
 const EXPIRES_SECONDS = 10;
 const WAIT_MS = 100;
 const GIVE_UP_MS = 300_000;
+/** What whoever has written to a table holds until the transaction ends. Others that work in the database, for another tenant say, are not waited for. */
+const WRITING = ['RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'];
 
 /** What a process that asks is told: the version in force, and under which id the next one is announced as long as it is not in force. */
 export interface Heard {
@@ -59,8 +61,10 @@ export async function waitForProcesses(db: Knex, version: number, renew: () => P
     const behind = await rows(db, sql`select id from ${table} where model_version < ${version}::int`);
     const writing = await rows(
       db,
-      sql`select pid, left(query, 80) as query from pg_catalog.pg_stat_activity
-          where datname = current_database() and pid <> pg_backend_pid() and backend_xid is not null and xact_start < ${since}::timestamptz`,
+      sql`select a.pid, left(a.query, 80) as query from pg_catalog.pg_stat_activity a
+          where a.datname = current_database() and a.pid <> pg_backend_pid() and a.backend_xid is not null and a.xact_start < ${since}::timestamptz
+            and exists (select from pg_catalog.pg_locks l join pg_catalog.pg_class c on c.oid = l.relation
+              where l.pid = a.pid and l.granted and l.mode = any(${WRITING}::text[]) and c.relnamespace = ${schemaOf(db)}::regnamespace)`,
     );
     if (behind.length === 0 && writing.length === 0) return;
     if (performance.now() - start > GIVE_UP_MS) {

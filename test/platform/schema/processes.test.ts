@@ -56,6 +56,21 @@ describe('processes and versions', () => {
     expect(waited).to.equal(1);
   });
 
+  it('are not waited for while they write for another tenant of the database', async () => {
+    const { db } = world.database;
+    await run(db, sql`create schema elsewhere create table note (words text)`);
+    const writer = await db.transaction();
+    try {
+      await run(writer, sql`insert into elsewhere.note values ('long work')`);
+      let waited = 0;
+      const renew = (): Promise<void> => ((waited += 1) > 3 ? Promise.reject(new Error('It waits.')) : Promise.resolve());
+      await waitForProcesses(db, 1, renew);
+      expect(waited).to.equal(0);
+    } finally {
+      await writer.rollback();
+    }
+  });
+
   it('say that they live and follow a new version although nobody calls them', async () => {
     const pool = openTestPool(world.database.url);
     const other = makeModelStore({ db: pool, clock: systemClock, extensions: {} });

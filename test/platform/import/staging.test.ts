@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { openDb } from '../../../src/platform/db.ts';
 import { dropStaging, stagedBlock, stageRows } from '../../../src/platform/import/staging.sql.ts';
-import { rows, run, sql } from '../../../src/platform/sql.ts';
+import { rows, sql } from '../../../src/platform/sql.ts';
 import type { StagedRow } from '../../../src/platform/import/types.ts';
 import { makeTestDatabase, TEST_SCHEMA, type TestDatabase } from '../../support/database.ts';
 

@@ -150,9 +150,8 @@ export async function makeEmpty(tx: Knex.Transaction, years: readonly Year[]): P
   }
 }
 
-/** Makes partitions for years of which nothing is in the default partition. Holds up those who read or write the default partition only. */
-export async function makeYears(tx: Knex.Transaction, years: readonly Year[]): Promise<void> {
-  await makeEmpty(tx, years);
+/** Makes empty tables partitions of their years, of which nothing is in the default partition. Holds `lockHistory`. Writes. */
+export async function attachYears(tx: Knex.Transaction, years: readonly Year[]): Promise<void> {
   for (const year of years) await attach(tx, year);
 }
 

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { shortLocks } from './applying.ts';
 import {
+  attachYears,
   claimSplit,
   copyRows,
   countTo,
@@ -13,7 +14,6 @@ import {
   indexFilled,
   lockHistory,
   makeEmpty,
-  makeYears,
   moveSplit,
   nextYear,
   readHistoryTables,
@@ -80,7 +80,12 @@ export function makeHistoryYears(options: HistoryYearsOptions): {
       await shortLocks(tx);
       const now = await readHistoryTables(tx);
       const made = missing.filter((year) => !now.attached.has(year));
-      await makeYears(tx, made);
+      await makeEmpty(tx, made);
+      // A row on its way to the default partition would be refused once its year has a partition of its own: writers are kept out, for milliseconds.
+      await lockHistory(tx, made);
+      // Rows of these years came in meanwhile: the tables are there, and `split` moves the rows.
+      if (!(await readHistoryTables(tx)).isDefaultEmpty) return made.length;
+      await attachYears(tx, made);
       if (made.length > 0) log.info({ years: made }, 'Partitions of the history are made.');
       return made.length;
     });

@@ -100,6 +100,28 @@ describe('the history by year', () => {
     expect(await partitions(db)).to.include({ 2051: 3, default: 0 });
   });
 
+  it('makes a partition beside a write of its year that is under way, and refuses no write', async () => {
+    const other = openTestPool(database.url);
+    try {
+      const open = await other.transaction();
+      await addRow(open, '2071-03-01T00:00:00Z');
+      // Another write comes while the partition is being made; both are of a year without one.
+      const job = jobAt('2071-06-01T00:00:00Z');
+      const made = job.run(db);
+      const waiting = async (): Promise<number> =>
+        (await rows(db, sql`select 1 from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())`)).length;
+      while ((await waiting()) === 0) expect(await tablesLeft(other)).to.deep.equal([]);
+      const late = addRow(other, '2071-04-01T00:00:00Z');
+      await open.commit();
+      await Promise.all([made, late]);
+      await work(job);
+      expect(await partitions(db)).to.include({ 2071: 2, 2072: 0, default: 0 });
+      expect(await tablesLeft(db)).to.deep.equal([]);
+    } finally {
+      await other.destroy();
+    }
+  });
+
   it('splits what there is by year while others read and write on, and loses nothing', async () => {
     await oldHistory(db, 4 * ROWS_OF_YEAR, '2021-01-01T00:00:00Z', 1_461);
     const before = await all(db);

@@ -141,6 +141,8 @@ const SPECIALTIES = [
 export interface SyntheticOptions {
   readonly rows: number;
   readonly random: RandomBytes;
+  /** Family names and ZIP codes as many as a country has, for files of hundreds of thousands of rows; 20 names at 5 places otherwise. */
+  readonly isCountry?: boolean;
 }
 
 function picker(random: RandomBytes) {
@@ -159,10 +161,11 @@ function picker(random: RandomBytes) {
 }
 
 /** One invented provider: NPIs below 1001000000, which were never assigned; names and addresses of nobody. */
-function providerRow(index: number, random: RandomBytes): ReadonlyMap<string, string> {
+function providerRow(index: number, random: RandomBytes, isCountry: boolean): ReadonlyMap<string, string> {
   const { number, of } = picker(random);
   const organization = index % 25 === 24;
-  const place = of(PLACES);
+  const place = isCountry ? { ...of(PLACES), zip: String(10_000 + number(40_000)) } : of(PLACES);
+  const familyName = (): string => (isCountry ? `${of(LAST_NAMES)}${of(FIRST_NAMES)}${of(LAST_NAMES)}` : of(LAST_NAMES)).toUpperCase();
   const specialty = of(SPECIALTIES);
   const gender = of(['F', 'M']);
   const zip4 = String(1000 + number(9000));
@@ -191,7 +194,7 @@ function providerRow(index: number, random: RandomBytes): ReadonlyMap<string, st
     values.set('Authorized Official First Name', of(FIRST_NAMES).toUpperCase());
     values.set('Healthcare Provider Taxonomy Code_1', '261QP2300X');
   } else {
-    values.set('Provider Last Name (Legal Name)', of(LAST_NAMES).toUpperCase());
+    values.set('Provider Last Name (Legal Name)', familyName());
     values.set('Provider First Name', of(FIRST_NAMES).toUpperCase());
     values.set('Provider Credential Text', specialty.credential);
     values.set('Provider Gender Code', gender);
@@ -217,10 +220,10 @@ function providerRow(index: number, random: RandomBytes): ReadonlyMap<string, st
 const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
 
 /** A file in the layout of NPPES with invented providers; the same seed gives the same bytes. Yields line by line. */
-export function* syntheticNppes({ rows, random }: SyntheticOptions): Generator<string> {
+export function* syntheticNppes({ rows, random, isCountry = false }: SyntheticOptions): Generator<string> {
   yield `${NPPES_COLUMNS.map(quoted).join(',')}\n`;
   for (let index = 0; index < rows; index += 1) {
-    const values = providerRow(index, random);
+    const values = providerRow(index, random, isCountry);
     yield `${NPPES_COLUMNS.map((column) => quoted(values.get(column) ?? '')).join(',')}\n`;
   }
 }

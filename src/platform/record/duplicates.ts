@@ -75,11 +75,7 @@ async function judge(
   ids: ReadonlySet<string>,
 ): Promise<readonly FoundPair[]> {
   const { plan, context } = batch;
-  const others = await recordsWithKeys(
-    txOf(batch),
-    keys.map(({ key }) => key),
-    [...ids],
-  );
+  const others = await recordsWithKeys(txOf(batch), keys, [...ids]);
   const images = await readRecords(txOf(batch), plan.object, [...new Set(others.map(({ id }) => id))], context.model.version);
   const known = new Map<string, { readonly id: string; readonly image: Image }[]>();
   for (const { key, id } of others) {

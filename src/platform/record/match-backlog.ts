@@ -85,11 +85,7 @@ async function pairsOf(
   keys: readonly MatchKey[],
   images: ReadonlyMap<string, Readonly<Record<string, unknown>>>,
 ): Promise<readonly FoundPair[]> {
-  const others = await recordsWithKeys(
-    tx,
-    keys.map(({ key }) => key),
-    [],
-  );
+  const others = await recordsWithKeys(tx, keys, []);
   const missing = [...new Set(others.map(({ id }) => id))].filter((id) => !images.has(id));
   const all = new Map([...images, ...(await readRecords(tx, object, missing, context.model.version))]);
   const byKey = new Map<string, string[]>();

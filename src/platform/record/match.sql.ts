@@ -33,13 +33,19 @@ export async function lockKeys(tx: Knex.Transaction, keys: readonly string[]): P
   );
 }
 
-/** Records that have one of the keys, at most 200 a key. */
-export async function recordsWithKeys(db: Knex, keys: readonly string[], except: readonly string[]): Promise<readonly MatchKey[]> {
+/** Records that have one of the keys, at most 200 a key. Rule and key together are looked up in the index. */
+export async function recordsWithKeys(
+  db: Knex,
+  keys: readonly { readonly rule: string; readonly key: string }[],
+  except: readonly string[],
+): Promise<readonly MatchKey[]> {
   if (keys.length === 0) return [];
+  const wanted = [...new Map(keys.map((each) => [`${each.rule} ${each.key}`, each])).values()];
   const found = await rows(
     db,
-    sql`select m.rule, m.key, m.record_id from unnest(${[...new Set(keys)]}::text[]) as k(key)
-        cross join lateral (select * from ${platformTable(db, 'match_key')} e where e.key = k.key and e.record_id <> all(${[...except]}::uuid[]) order by e.record_id limit 200) as m`,
+    sql`select m.rule, m.key, m.record_id from unnest(${wanted.map(({ rule }) => rule)}::text[], ${wanted.map(({ key }) => key)}::text[]) as k(rule, key)
+        cross join lateral (select * from ${platformTable(db, 'match_key')} e where e.rule = k.rule and e.key = k.key and e.record_id <> all(${[...except]}::uuid[])
+          order by e.record_id limit 200) as m`,
   );
   return found.map((row) => ({ rule: String(row['rule']), key: String(row['key']), id: String(row['record_id']) }));
 }

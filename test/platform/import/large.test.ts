@@ -76,7 +76,7 @@ describe(`a file of ${String(ROWS)} rows in the layout of NPPES`, function () {
     database = await makeShippedDatabase();
     directory = mkdtempSync(join(tmpdir(), 'import-large-'));
     file = join(directory, 'npidata.csv');
-    await pipeline(Readable.from(syntheticNppes({ rows: ROWS, random: seededRandom(7) })), createWriteStream(file));
+    await pipeline(Readable.from(syntheticNppes({ rows: ROWS, random: seededRandom(7), isCountry: true })), createWriteStream(file));
   });
   after(async () => {
     rmSync(directory, { recursive: true, force: true });

@@ -5,7 +5,7 @@ import { makeReader } from '../../../src/platform/query/reader.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
 import { jaroWinkler, likeness } from '../../../src/platform/record/likeness.ts';
 import { makeMatchBacklog } from '../../../src/platform/record/match-backlog.ts';
-import { openPairs } from '../../../src/platform/record/match.sql.ts';
+import { openPairs, recordsWithKeys } from '../../../src/platform/record/match.sql.ts';
 import { mergeRecords } from '../../../src/platform/record/merge.ts';
 import { undoChange } from '../../../src/platform/record/undo.ts';
 import { rows, run, sql } from '../../../src/platform/sql.ts';
@@ -185,4 +185,26 @@ describe('duplicate rules', () => {
     expect(precision).to.be.at.least(0.95);
     expect(recall).to.be.at.least(0.95);
   }).timeout(180_000);
+
+  it('are looked up by rule and key together, also where many records have other keys', async () => {
+    await run(
+      clinic.db,
+      sql`insert into credenza.match_key (rule, key, record_id) select 'rule ' || n % 2, 'key ' || n, gen_random_uuid() from generate_series(1, 20000) n`,
+    );
+    await clinic.db.raw('analyze credenza.match_key');
+    const looks: string[] = [];
+    const note = (query: { readonly sql: string }): void => {
+      if (query.sql.includes('cross join lateral')) looks.push(query.sql);
+    };
+    clinic.db.on('query', note);
+    await recordsWithKeys(clinic.db, [{ rule: 'rule 1', key: 'key 777' }], []);
+    clinic.db.off('query', note);
+    const [look] = looks;
+    const plan = await clinic.db.raw<{ readonly rows: readonly Readonly<Record<string, string>>[] }>(`explain ${(look ?? '').replaceAll(/\$\d/g, '?')}`, [
+      ['rule 1'],
+      ['key 777'],
+      [],
+    ]);
+    expect(plan.rows.map((row) => row['QUERY PLAN']).join('\n')).to.match(/Index Cond: \(\(rule = .*\) AND \(key = /);
+  });
 });

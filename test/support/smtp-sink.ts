@@ -36,12 +36,20 @@ export interface SinkOptions {
   readonly port?: number;
   /** Asked when a message has come in full: it is answered when this is done. */
   readonly hold?: (recipient: string) => Promise<void>;
+  /** Asked before each answer: it is given when this is done. */
+  readonly pause?: (step: SinkStep) => Promise<void>;
 }
+
+/** What a client waits for: the greeting, and the answers to MAIL, RCPT and the end of the message. */
+export type SinkStep = 'greeting' | 'mail' | 'rcpt' | 'end';
 
 /** A real SMTP server on a free port that keeps what it is sent. `rules` is asked per recipient, each time anew. */
 export async function makeSmtpSink(options: SinkOptions = {}): Promise<SmtpSink> {
   const rules = options.rules ?? (() => 'accept');
   const hold = options.hold ?? (() => Promise.resolve());
+  const pause = options.pause ?? (() => Promise.resolve());
+  const after = (step: SinkStep, then: () => void, fail: (error: Error) => void): void =>
+    void pause(step).then(then, (error: unknown) => fail(error instanceof Error ? error : new Error('the pause failed')));
   const messages: SinkMessage[] = [];
   const dropped: SinkMessage[] = [];
   let connections = 0;
@@ -51,13 +59,16 @@ export async function makeSmtpSink(options: SinkOptions = {}): Promise<SmtpSink>
     logger: false,
     onConnect(_session, callback) {
       connections += 1;
-      callback();
+      after('greeting', callback, callback);
+    },
+    onMailFrom(_address, _session, callback) {
+      after('mail', callback, callback);
     },
     onRcptTo(address, session, callback) {
       const rule = rules(address.address);
       if (typeof rule === 'number') return callback(reply(rule, rule < 500 ? 'try again later' : 'no such mailbox'));
       if (rule === 'drop') return cut(session.id);
-      callback();
+      after('rcpt', callback, callback);
     },
     onData(stream, session, callback) {
       const chunks: Buffer[] = [];
@@ -71,6 +82,7 @@ export async function makeSmtpSink(options: SinkOptions = {}): Promise<SmtpSink>
         if (rule === 'greylist-data') return callback(reply(451, 'try again later'));
         const read = async (): Promise<ParsedMail> => {
           await hold(to[0] ?? '');
+          await pause('end');
           return simpleParser(raw);
         };
         read().then(

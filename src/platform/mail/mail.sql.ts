@@ -199,6 +199,16 @@ export async function markSending(db: Knex, id: string, attempt: number, leaseUn
   return row === undefined ? null : row['state'] === 'suppressed' ? 'suppressed' : 'sending';
 }
 
+/** Keeps a delivery that is being sent until `leaseUntil`; false when it is no longer this attempt's. */
+export async function renewLease(db: Knex, id: string, attempt: number, leaseUntil: string): Promise<boolean> {
+  const touched = await run(
+    db,
+    sql`update ${platformTable(db, 'mail_delivery')} set lease_until = ${leaseUntil}::timestamptz
+        where id = ${id}::uuid and attempt = ${attempt}::integer and state = 'sending'`,
+  );
+  return touched === 1;
+}
+
 export interface Outcome {
   readonly state: 'sent' | 'queued' | 'bounced' | 'failed' | 'unknown';
   readonly error: string | null;

@@ -2,10 +2,12 @@ import type { Knex } from 'knex';
 import type { Clock } from '../clock.ts';
 import { inTransaction, isTransaction } from '../db.ts';
 import { AppError, isAppError } from '../errors.ts';
+import { describeFailure } from '../failure.ts';
 import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
 import type { Log } from '../log.ts';
 import { parseSender, returnPath, suppressionKey } from './address.ts';
+import { keepLease } from './lease.ts';
 import {
   captureDue,
   claimDue,
@@ -15,6 +17,7 @@ import {
   isSandbox,
   markSending,
   recoverAbandoned,
+  renewLease,
   type ClaimedDelivery,
   type DeliverySummary,
   type Outcome,
@@ -22,8 +25,10 @@ import {
 import { makeSmtpClient, type SendResult, type SmtpClient } from './smtp.ts';
 import type { DeliveryHook } from './suppression.ts';
 
-/** Longer than any attempt can take (30 s of silence end a connection). */
+/** How long a delivery stays with a process that says nothing; while it is being sent the lease is renewed (`lease.ts`). */
 const LEASE_MS = 60_000;
+/** A server may be slow at each step (30 s of silence end a connection); one that never comes to an end is left. */
+const ATTEMPT_MS = 10 * 60_000;
 const BATCH = 50;
 const CONNECTIONS = 5;
 const GIVE_UP_MS = 3 * 24 * 60 * 60_000;
@@ -38,6 +43,8 @@ export interface MailSenderOptions {
   readonly onBounce?: DeliveryHook;
   /** Address that reports about failed deliveries come back to, with a mark for each mail; null or absent: the sender's own. */
   readonly bounceAddress?: string | null;
+  /** Milliseconds; 60,000 unless told. */
+  readonly leaseMs?: number;
 }
 
 export type SendCounts = Readonly<Record<'sent' | 'captured' | 'bounced' | 'failed' | 'unknown' | 'suppressed' | 'requeued', number>>;
@@ -66,7 +73,7 @@ export function unknownDeliveries(db: Knex, limit = 500): Promise<readonly Deliv
  * (quality.md, 2). Campaign mail never goes twice; other mail goes again with the same Message-ID.
  */
 export function makeMailSender(options: MailSenderOptions): MailSender {
-  const { clock, log, smtpUrl } = options;
+  const { clock, log, smtpUrl, leaseMs = LEASE_MS } = options;
   let client: SmtpClient | null = null;
   const inFuture = (ms: number): string => new Date(clock.nowMs() + ms).toISOString();
   const later = (attempt: number, firstMs: number, mostMs: number): string => inFuture(Math.min(firstMs * 2 ** Math.min(attempt - 1, 20), mostMs));
@@ -121,11 +128,11 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
     return attached;
   }
 
-  async function send(smtp: SmtpClient, delivery: ClaimedDelivery, attachments: readonly Attached[]): Promise<SendResult> {
+  async function send(smtp: SmtpClient, delivery: ClaimedDelivery, attachments: readonly Attached[], signal: AbortSignal): Promise<SendResult> {
     const { From: from = '', 'Reply-To': replyTo, ...headers } = delivery.headers;
     const { bounceAddress = null } = options;
     const back = bounceAddress === null ? parseSender(from).address : returnPath(bounceAddress, delivery.id);
-    return smtp.send({
+    const mail = {
       messageId: delivery.messageId,
       date: new Date(delivery.createdAt),
       envelope: { from: back, to: [delivery.recipient] },
@@ -137,7 +144,27 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
       html: delivery.html,
       headers,
       attachments: [...attachments],
+    };
+    return smtp.send(mail, signal);
+  }
+
+  /** Sends the mail once, unless it is suppressed by now or (null) with another process; none other begins before this ended. */
+  async function attempt(db: Knex, smtp: SmtpClient, delivery: ClaimedDelivery, attachments: readonly Attached[]): Promise<SendResult | 'suppressed' | null> {
+    const { id, attempt: number } = delivery;
+    const lease = keepLease({
+      leaseMs,
+      mostMs: ATTEMPT_MS,
+      renew: () => renewLease(db, id, number, inFuture(leaseMs)),
+      onFailure: (error) => log.warn({ delivery: id, ...describeFailure(error) }, 'The lease of a mail that is being sent could not be renewed.'),
     });
+    try {
+      const state = await markSending(db, id, number, inFuture(leaseMs));
+      if (state !== 'sending') return state;
+      fault('mail.after_sending');
+      return await send(smtp, delivery, attachments, lease.signal);
+    } finally {
+      await lease.release();
+    }
   }
 
   async function sendBatch(db: Knex, smtp: SmtpClient, batch: readonly ClaimedDelivery[], counts: Counts): Promise<string | null> {
@@ -157,11 +184,9 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
           if (await finishAttempt(db, delivery.id, delivery.attempt, 'queued', outcome)) counts.failed += 1;
           continue;
         }
-        const state = await markSending(db, delivery.id, delivery.attempt, inFuture(LEASE_MS));
-        if (state === 'suppressed') counts.suppressed += 1;
-        if (state !== 'sending') continue;
-        fault('mail.after_sending');
-        const result = await send(smtp, delivery, attached);
+        const result = await attempt(db, smtp, delivery, attached);
+        if (result === 'suppressed') counts.suppressed += 1;
+        if (result === 'suppressed' || result === null) continue;
         fault('mail.after_send');
         if (result.kind === 'unreachable') down = result.error;
         const outcome = await finish(db, delivery, result);
@@ -192,7 +217,7 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
       client ??= makeSmtpClient(smtpUrl, CONNECTIONS);
       for (let left = limit; left > 0; left -= BATCH) {
         const size = Math.min(BATCH, left);
-        const batch = await inTransaction(db, (tx) => claimDue(tx, clock.now(), inFuture(LEASE_MS), size));
+        const batch = await inTransaction(db, (tx) => claimDue(tx, clock.now(), inFuture(leaseMs), size));
         fault('mail.after_claim');
         if (batch.length === 0) break;
         const down = await sendBatch(db, client, batch, counts);

@@ -17,7 +17,8 @@ export type SendResult =
 
 export interface SmtpClient {
   readonly host: string;
-  send(mail: SendMailOptions & { readonly messageId: string }): Promise<SendResult>;
+  /** @param signal aborted when the attempt must end: its connection is closed at once */
+  send(mail: SendMailOptions & { readonly messageId: string }, signal: AbortSignal): Promise<SendResult>;
   close(): void;
 }
 
@@ -66,6 +67,8 @@ export function makeSmtpClient(url: string, connections: number): SmtpClient {
     connectionTimeout: 10_000,
     greetingTimeout: 10_000,
     socketTimeout: 30_000,
+    // What is cut off is cut off: nothing that waits in a buffer may leave after the attempt counts as ended.
+    socketCloseTimeout: 0,
     disableFileAccess: true,
     disableUrlAccess: true,
   });
@@ -82,9 +85,9 @@ export function makeSmtpClient(url: string, connections: number): SmtpClient {
   });
   return {
     host: new URL(url).host,
-    async send(mail) {
+    async send(mail, signal) {
       try {
-        await transport.sendMail(mail);
+        await transport.sendMail({ ...mail, signal });
         return { kind: 'accepted' };
       } catch (error) {
         return judgeFailure(toFailure(error), leaving.get(mail.messageId)?.readableDidRead ?? false);

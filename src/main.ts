@@ -167,7 +167,18 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     ],
   });
   const bounceAddress = config.mailBounces ?? bouncesAt(config.mailDomain);
-  const inbound = makeInboundMail({ db, engine, reader, queue: mail, files, log, bounceAddress, onBounce, context: (cause) => systemContext(cause) });
+  const inbound = makeInboundMail({
+    db,
+    engine,
+    reader,
+    policies: policyLookup,
+    queue: mail,
+    files,
+    log,
+    bounceAddress,
+    onBounce,
+    context: (cause) => systemContext(cause),
+  });
   const signIn = makeSignIn({ clock, random });
   const forms = makeForms({ engine, reader, files });
 

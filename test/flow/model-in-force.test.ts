@@ -223,6 +223,7 @@ describe('work that began by metadata which another process replaces before it w
       db: test.app.db,
       engine: own.engine,
       reader: test.app.reader,
+      policies: policyLookup,
       queue: queue(),
       files: test.app.files,
       log: test.app.log,

@@ -10,6 +10,7 @@ import type { MailboxFile } from '../metadata/types.ts';
 import { MAILBOX_VARIABLES } from '../model/check-behaviour.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
 import type { Reader } from '../query/reader.ts';
+import type { PolicyLookup } from '../record/related.sql.ts';
 import type { RecordEngine } from '../record/types.ts';
 import {
   aboutOfSent,
@@ -40,7 +41,7 @@ export interface FilingTools {
   /** Told of mails that bounced. */
   readonly onBounce?: DeliveryHook;
   /** Answers `policy(...)` in a mailbox's values. */
-  readonly policy?: EvalContext['policy'];
+  readonly policies: PolicyLookup;
 }
 
 export interface ReceivedMessage {
@@ -124,11 +125,7 @@ function evaluate(
     variables,
     one: noRecords,
     many: noRecords,
-    policy:
-      tools.policy ??
-      (() => {
-        throw new AppError('rule_failed', 'Values of a mailbox cannot ask a policy here.');
-      }),
+    policy: (name, input, asOf) => tools.policies(model, name, input, asOf),
     calendars: model.calendarLookup,
   };
   return Object.fromEntries(

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import MailComposer from 'nodemailer/lib/mail-composer/index.js';
 import { makeFileStore } from '../../../src/platform/files/store.ts';
 import { makeInboundMail, type InboundMail } from '../../../src/platform/mail/inbound.ts';
+import { policyLookup } from '../../../src/platform/policies/policies.ts';
 import { makeReader } from '../../../src/platform/query/reader.ts';
 import { makeRecordEngine } from '../../../src/platform/record/engine.ts';
 import { rows, sql } from '../../../src/platform/sql.ts';
@@ -131,6 +132,7 @@ describe('files that come with a message', () => {
         write: (tx, context, object, ...rest) => (object === 'Enclosure' ? Promise.reject(new Error('disk full')) : engine.write(tx, context, object, ...rest)),
       },
       reader: makeReader(),
+      policies: policyLookup,
       queue: desk.queue,
       files,
       log: desk.log,

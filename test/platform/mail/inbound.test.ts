@@ -102,6 +102,15 @@ describe('inbound mail', () => {
     ]);
   });
 
+  it('asks policies for values, as of the day of the message', async () => {
+    await send();
+    await send({ subject: 'URGENT: no claims paid' });
+    expect((await list('Ticket')).map((ticket) => ticket['urgency'])).to.deep.equal([3, 1]);
+    desk.clock.advanceTo('2026-03-04T15:00:00.000Z');
+    await send({ subject: 'URGENT again' });
+    expect((await list('Ticket')).map((ticket) => ticket['urgency'])).to.deep.equal([3, 1, 2]);
+  });
+
   it('R003-01 keeps nothing and defers the sender when a message cannot be made into its records', async () => {
     broken = true;
     try {

@@ -220,7 +220,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     transitionStates: makeTransitionStates(policyLookup),
     signIn,
     files,
-    moreApi: [metadataRoutes({ ...calls, store }), effectRoutes({ ...calls, worker }), formRoutes({ ...calls, engine, reader, files, forms })],
+    moreApi: [metadataRoutes({ ...calls, store }), effectRoutes({ ...calls, automation, worker }), formRoutes({ ...calls, engine, reader, files, forms })],
     portal: { routes, problemPage: makeProblemPage(render) },
     publicUrl: () => publicUrl,
     trustProxy: config.trustProxy,

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import knexFactory, { type Knex } from 'knex';
 import pg from 'pg';
 import { AppError } from './errors.ts';
-import type { SlowReport, SlowWatch } from './sql.ts';
+import { isTransaction, type SlowReport, type SlowWatch } from './sql.ts';
 
 /** PostgreSQL's SQLSTATE codes that the product reacts to. */
 export const SQLSTATE = {
@@ -196,11 +196,6 @@ export async function inTransaction<T>(db: Knex, work: (tx: Knex.Transaction) =>
 export function isRetried(error: unknown): boolean {
   const state = sqlState(error);
   return state !== undefined && RETRIED.includes(state);
-}
-
-/** True when this handle already is a transaction. */
-export function isTransaction(db: Knex): db is Knex.Transaction {
-  return 'isTransaction' in db && db.isTransaction === true;
 }
 
 const INSTANT = /^(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?(?:\+00(?::?00)?|Z)$/;

@@ -110,7 +110,7 @@ export function rowArrays(db: Knex, statement: ReadyStatement, values: readonly 
 
 async function sendArrays(db: Knex, { text, numbered, prepared }: ReadyStatement, values: readonly unknown[], onConnected?: () => void): Promise<Rows> {
   if (prepared !== null && mayPrepare(db)) return (await sendPrepared(db, prepared, values, onConnected)).rows;
-  if (isIn(db)) {
+  if (isTransaction(db)) {
     const answer = await db.raw<{ rows: unknown[][] }>(text, [...values] as Knex.RawBinding[]).options({ rowMode: 'array' });
     return answer.rows;
   }
@@ -119,7 +119,7 @@ async function sendArrays(db: Knex, { text, numbered, prepared }: ReadyStatement
 
 /** Statements with a name go past knex, also in a transaction; whoever listens there hears of them. */
 function sendPrepared(db: Knex, statement: PreparedStatement, values: readonly unknown[], onConnected?: () => void): Promise<Answer> {
-  if (isIn(db)) {
+  if (isTransaction(db)) {
     if (db.isCompleted()) throw new Error('A statement was sent after the end of its transaction.');
     db.client.emit('query', { sql: statement.text, bindings: values });
   }
@@ -151,7 +151,8 @@ export function mayPrepare(db: Knex): boolean {
   return db.userParams['prepares'] !== false;
 }
 
-function isIn(db: Knex): db is Knex.Transaction {
+/** True when this handle already is a transaction. */
+export function isTransaction(db: Knex): db is Knex.Transaction {
   return 'isTransaction' in db && db.isTransaction === true;
 }
 

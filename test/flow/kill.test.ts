@@ -5,7 +5,7 @@ import { systemClock } from '../../src/platform/clock.ts';
 import { inTransaction } from '../../src/platform/db.ts';
 import { addUser } from '../../src/platform/identity/users.ts';
 import { makeLog } from '../../src/platform/log.ts';
-import { unknownDeliveries } from '../../src/platform/mail/sender.ts';
+import { deliveriesInState } from '../../src/platform/mail/mail.sql.ts';
 import { rows, sql } from '../../src/platform/sql.ts';
 import { prepareShippedDatabase, type PreparedDatabase, type TestDatabase } from '../support/database.ts';
 import { makeSmtpSink, type SmtpSink } from '../support/smtp-sink.ts';
@@ -125,7 +125,7 @@ describe('kill -9 at named points of the story', function () {
         killed,
         successor,
         inDoubt,
-        unknown: (await unknownDeliveries(database.db)).map((delivery) => delivery.id).sort(),
+        unknown: (await deliveriesInState(database.db, 'unknown')).map((delivery) => delivery.id).sort(),
         loose: await loose(database.db),
         state: await finalState(app),
         copies: (await deliveries(database)).map((mail) => ({

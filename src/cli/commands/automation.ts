@@ -2,7 +2,7 @@ import { dryRun, explain } from '../../platform/automation/explain.ts';
 import { makeEvaluator } from '../../platform/automation/evaluate.ts';
 import { loadRows } from '../../platform/automation/records.sql.ts';
 import { runDue } from '../../platform/automation/run-due.ts';
-import { listRuns } from '../../platform/automation/runs.sql.ts';
+import { strandedRuns } from '../../platform/automation/runs.sql.ts';
 import { isUuid } from '../../platform/ids.ts';
 import { deliveriesInState, isSandbox, settleDelivery } from '../../platform/mail/mail.sql.ts';
 import { sqlContext } from '../../platform/access/secure.sql.ts';
@@ -78,7 +78,7 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
     options: { json: JSON_OPTION },
     run: (call) =>
       withApp(call, async (app) => {
-        const runs = await listRuns(app.db, { states: ['failed', 'quarantined'], limit: MOST_SHOWN });
+        const runs = await strandedRuns(app.db);
         if (call.isSet('json')) printJson(call.io, runs);
         else
           printTable(
@@ -111,7 +111,7 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
       withApp(call, async (app) => {
         const state = call.option('state') ?? 'unknown';
         if (state !== 'unknown' && state !== 'failed') throw new UsageError('--state is unknown or failed.');
-        const mails = await deliveriesInState(app.db, state, MOST_SHOWN);
+        const mails = await deliveriesInState(app.db, state);
         if (call.isSet('json')) printJson(call.io, mails);
         else
           printTable(
@@ -153,9 +153,6 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
     run: (call) => withApp(call, (app) => evaluate(call, app)),
   },
 ];
-
-/** Most that a list shows; what is settled leaves it. */
-const MOST_SHOWN = 200;
 
 function uuidsOf({ positionals }: Call): readonly string[] {
   const wrong = positionals.find((id) => !isUuid(id));

@@ -1,13 +1,13 @@
 import { Router } from 'express';
 import { mayDoEverything } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
-import { listRuns, readyAgain } from '../../platform/automation/runs.sql.ts';
+import type { Automation } from '../../platform/automation/automation.ts';
+import { STRANDED_RUNS, strandedRuns } from '../../platform/automation/runs.sql.ts';
 import type { RuleRun } from '../../platform/automation/types.ts';
-import { inTransaction } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
 import { isUuid } from '../../platform/ids.ts';
 import type { Worker } from '../../platform/jobs/worker.ts';
-import { deliveriesInState, settleDelivery, type Settlement } from '../../platform/mail/mail.sql.ts';
+import { deliveriesInState, settleDelivery, STRANDED_MAIL, type Settlement } from '../../platform/mail/mail.sql.ts';
 import { invalidQuery } from '../../platform/query/invalid-query.ts';
 import { actorOf } from '../../platform/record/actor.ts';
 import { bodySchema, readBody } from '../body.ts';
@@ -15,13 +15,9 @@ import { handle, param, type Call, type CallDeps } from '../call.ts';
 import { onlyParameters } from './read-query.ts';
 
 export interface EffectRouteDeps extends CallDeps {
+  readonly automation: Automation;
   readonly worker: Worker;
 }
-
-/** States of runs and of mails that nobody but a person brings further. */
-export const STRANDED_RUNS = ['failed', 'quarantined'] as const;
-export const STRANDED_MAIL = ['unknown', 'failed'] as const;
-const MOST = 200;
 
 export const SETTLE_BODY = bodySchema<{ readonly as: Settlement }>({
   type: 'object',
@@ -38,16 +34,14 @@ export function effectRoutes(deps: EffectRouteDeps): Router {
     handle(deps, async ({ request, db, context }) => {
       requireAdministrator(context);
       const state = chosen(onlyParameters(request, ['state']).get('state'), STRANDED_RUNS);
-      return { body: { data: (await listRuns(db, { states: state === null ? STRANDED_RUNS : [state], limit: MOST })).map(shownRun) } };
+      return { body: { data: (await strandedRuns(db, state === null ? STRANDED_RUNS : [state])).map(shownRun) } };
     }),
   );
   router.post(
     '/automation/runs/:id/replay',
     handle(deps, async ({ request, db, context }) => {
       requireAdministrator(context);
-      const id = param(request, 'id');
-      if (!isUuid(id) || !(await inTransaction(db, (tx) => readyAgain(tx, id, context.now))))
-        throw new AppError('not_found', 'There is no failed or quarantined run with this id.');
+      await deps.automation.replayRun(db, param(request, 'id'));
       deps.worker.poke();
       return { status: 204 };
     }),
@@ -57,7 +51,7 @@ export function effectRoutes(deps: EffectRouteDeps): Router {
     handle(deps, async ({ request, db, context }) => {
       requireAdministrator(context);
       const state = chosen(onlyParameters(request, ['state']).get('state'), STRANDED_MAIL);
-      return { body: { data: await deliveriesInState(db, state ?? 'unknown', MOST) } };
+      return { body: { data: await deliveriesInState(db, state ?? 'unknown') } };
     }),
   );
   router.post(

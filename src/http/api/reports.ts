@@ -53,7 +53,7 @@ export function reportRoutes(deps: ReportRouteDeps): Router {
       '/dev/mail',
       handle(deps, async ({ db, context }) => {
         if (!mayDoEverything(context)) throw new AppError('forbidden', 'Captured mail is for administrators.');
-        return { body: { data: await deliveriesInState(db, 'captured', 200) } };
+        return { body: { data: await deliveriesInState(db, 'captured') } };
       }),
     );
     router.get(

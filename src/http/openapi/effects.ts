@@ -1,9 +1,11 @@
 import { mayDoEverything } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
-import { SETTLE_BODY, STRANDED_MAIL, STRANDED_RUNS } from '../api/effects.ts';
+import { STRANDED_RUNS } from '../../platform/automation/runs.sql.ts';
+import { STRANDED_MAIL } from '../../platform/mail/mail.sql.ts';
+import { SETTLE_BODY } from '../api/effects.ts';
 import { common, get, INSTANT, inQuery, list, ONCE, oneOf, orNull, post, RECORD_ID, shape, TEXT, UUID, WHOLE, type Json } from './parts.ts';
 
-const tag = 'Reports';
+const tag = 'Decisions';
 
 const STRANDED = shape({
   id: UUID,

@@ -35,9 +35,13 @@ export function platformActions(deps: ActionDeps): ReadonlyMap<string, RuleActio
   return new Map<string, RuleAction>([
     ['portal-link', (tx, context, input, record) => portalLink(deps, tx, context, input, aRecord(record, 'portal-link'))],
     ['revoke-portal-links', (tx, context, _input, record) => revokeLinks(tx, context, aRecord(record, 'revoke-portal-links'))],
-    ['render-document', (tx, context, input, record) => renderDocument(deps, tx, context, input, aRecord(record, 'render-document'))],
-    ['freeze-report', (tx, context, input) => freeze(deps, tx, context, input)],
+    ['render-document', takingLong((tx, context, input, record) => renderDocument(deps, tx, context, input, aRecord(record, 'render-document')))],
+    ['freeze-report', takingLong((tx, context, input) => freeze(deps, tx, context, input))],
   ]);
+}
+
+function takingLong(action: RuleAction): RuleAction {
+  return Object.assign(action, { takesLong: true as const });
 }
 
 /** A personal link to the record; `link` is for the mails of the same run and stored nowhere. */

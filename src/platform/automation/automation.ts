@@ -4,7 +4,7 @@ import type { Clock, Instant } from '../clock.ts';
 import { inTransaction } from '../db.ts';
 import { AppError, isAppError } from '../errors.ts';
 import { describeFailure } from '../failure.ts';
-import type { RandomBytes } from '../ids.ts';
+import { isUuid, type RandomBytes } from '../ids.ts';
 import { isEventDue } from '../jobs/events.ts';
 import type { JobHandler } from '../jobs/worker.ts';
 import type { Log } from '../log.ts';
@@ -141,7 +141,7 @@ export function makeAutomation(options: AutomationOptions): Automation {
     ],
     nextDue: nextDueAfter,
     async replayRun(db, id) {
-      const found = await inTransaction(db, (tx) => readyAgain(tx, id, clock.now()));
+      const found = isUuid(id) && (await inTransaction(db, (tx) => readyAgain(tx, id, clock.now())));
       if (!found) throw new AppError('not_found', 'There is no failed or quarantined run with this id.');
     },
   };

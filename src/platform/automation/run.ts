@@ -56,10 +56,11 @@ const MOST_TOGETHER = 50;
  * @throws AppError model_changed when another Model is in force: what is left is untouched, and due by that one
  */
 export async function runDueRuns(db: Knex, tools: RunTools, model: Model, rules: RuleSet, atMost: number): Promise<number> {
+  const alone = [...rules.byId.values()].filter((rule) => takesLong(tools, rule)).map(({ id }) => id);
   let done = 0;
   let [together, most] = [MOST_TOGETHER, MOST_TOGETHER];
   while (done < atMost) {
-    const { claimed, error } = await runTogether(db, tools, model, rules, Math.min(together, atMost - done));
+    const { claimed, error } = await runTogether(db, tools, model, rules, alone, Math.min(together, atMost - done));
     const [run, ...others] = claimed;
     if (run === undefined) break;
     if (error !== null && others.length > 0) {
@@ -81,11 +82,16 @@ interface Tried {
   readonly error: { readonly thrown: unknown } | null;
 }
 
-async function runTogether(db: Knex, tools: RunTools, model: Model, rules: RuleSet, most: number): Promise<Tried> {
+/** Holds for rules that go through all records of an object, or perform an action that takes long. */
+function takesLong(tools: RunTools, rule: CompiledRule): boolean {
+  return rule.steps.some(({ file, forEach }) => forEach?.kind === 'object' || (file.step === 'action' && tools.actions.get(file.action)?.takesLong === true));
+}
+
+async function runTogether(db: Knex, tools: RunTools, model: Model, rules: RuleSet, alone: readonly string[], most: number): Promise<Tried> {
   let claimed: readonly RuleRun[] = [];
   try {
     await inTransaction(db, async (tx) => {
-      claimed = await claimRuns(tx, tools.clock.now(), most);
+      claimed = await claimRuns(tx, tools.clock.now(), most, alone);
       if (claimed.length === 0) return;
       fault('run.after_claim');
       const crew = makeCrew();

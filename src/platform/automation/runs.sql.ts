@@ -57,13 +57,21 @@ export async function insertRuns(tx: Knex.Transaction, runs: readonly NewRun[], 
  * Takes due runs, at most one of a record, and holds their rows until the transaction ends, which is the runs' own: a killed
  * worker leaves nothing behind and the runs are free again at once. Due runs of one record go one after the other in the order in which
  * they were made, and a run waits for an earlier one of its rule and record also while that one waits to be tried again:
- * a rule sees a record's events in their order. Other rules of the record do not wait for it. A run without a record is taken alone.
+ * a rule sees a record's events in their order. Other rules of the record do not wait for it. A run without a record is
+ * taken alone, and so is one of a rule that `alone` names: no other waits for its end.
  */
-export async function claimRuns(tx: Knex.Transaction, now: Instant, limit: number): Promise<readonly RuleRun[]> {
+export async function claimRuns(tx: Knex.Transaction, now: Instant, limit: number, alone: readonly string[]): Promise<readonly RuleRun[]> {
+  const [first] = await claimDue(tx, now, sql`true`, 1);
+  if (first === undefined || limit === 1 || first.recordId === null || alone.includes(first.ruleId)) return first === undefined ? [] : [first];
+  const others = sql`r.id <> ${first.id}::uuid and r.record_id is not null and r.rule_id <> all(${[...alone]}::text[])`;
+  return [first, ...(await claimDue(tx, now, others, limit - 1))];
+}
+
+async function claimDue(tx: Knex.Transaction, now: Instant, which: Sql, limit: number): Promise<readonly RuleRun[]> {
   const table = platformTable(tx, 'rule_run');
   const found = await rows(
     tx,
-    sql`select r.* from ${table} r where r.state = 'ready' and r.due_at <= ${now}::timestamptz
+    sql`select r.* from ${table} r where r.state = 'ready' and r.due_at <= ${now}::timestamptz and ${which}
           and (r.record_id is null or not exists (
             select from ${table} p where p.record_id = r.record_id and p.state = 'ready' and p.seq < r.seq
               and (p.rule_id = r.rule_id or (p.due_at <= ${now}::timestamptz and not exists (
@@ -71,9 +79,7 @@ export async function claimRuns(tx: Knex.Transaction, now: Instant, limit: numbe
                   and q.seq < p.seq and q.due_at > ${now}::timestamptz)))))
         order by r.due_at, r.seq limit ${limit}::int for update of r skip locked`,
   );
-  const runs = found.map(readRun);
-  const single = runs.findIndex(({ recordId }) => recordId === null);
-  return single < 0 ? runs : runs.slice(0, Math.max(1, single));
+  return found.map(readRun);
 }
 
 /** Holds when some run is due. */
@@ -124,6 +130,17 @@ export interface RunQuery {
   readonly states?: readonly RunState[];
   readonly finishedFrom?: Instant;
   readonly limit: number;
+}
+
+/** States of runs that nobody but a person brings further. */
+export const STRANDED_RUNS = ['failed', 'quarantined'] as const;
+
+/** Most of what waits for a person that one list shows; what is settled leaves it. */
+const MOST_SHOWN = 200;
+
+/** Runs that wait for a person's decision, newest first: the last 200. Reads only. */
+export function strandedRuns(db: Knex, states: readonly (typeof STRANDED_RUNS)[number][] = STRANDED_RUNS): Promise<readonly RuleRun[]> {
+  return listRuns(db, { states, limit: MOST_SHOWN });
 }
 
 /** Runs, newest first. Reads only. */

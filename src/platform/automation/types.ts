@@ -21,12 +21,15 @@ export interface RuleRecord {
  * Work of a module that metadata cannot say; named by `action` steps. Runs inside the run's transaction. What it answers
  * may be named by the templates of later mails of the same run (a personal `link`) and is kept nowhere.
  */
-export type RuleAction = (
+export type RuleAction = ((
   tx: Knex.Transaction,
   context: CallContext,
   input: Readonly<Record<string, unknown>>,
   record: RuleRecord | null,
-) => Promise<Readonly<Record<string, unknown>> | void>;
+) => Promise<Readonly<Record<string, unknown>> | void>) & {
+  /** Takes so long that no other run may have to wait for it: a run of a rule that does this has a transaction of its own. */
+  readonly takesLong?: true;
+};
 
 export interface Compiled {
   readonly typed: TypedExpression;

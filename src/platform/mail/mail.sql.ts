@@ -305,8 +305,11 @@ export async function nextDueAt(db: Knex): Promise<string | null> {
   return typeof row?.['due'] === 'string' ? toRfc3339(row['due']) : null;
 }
 
+/** States of mail that nobody but a person brings further. */
+export const STRANDED_MAIL = ['unknown', 'failed'] as const;
+
 /** Deliveries in one state, newest first, at most `limit`. */
-export async function deliveriesInState(db: Knex, state: DeliveryState, limit: number): Promise<readonly DeliverySummary[]> {
+export async function deliveriesInState(db: Knex, state: DeliveryState, limit = 200): Promise<readonly DeliverySummary[]> {
   const found = await rows(
     db,
     sql`select ${SUMMARY} from ${platformTable(db, 'mail_delivery')} where state = ${state} order by created_at desc, id desc limit ${limit}::integer`,

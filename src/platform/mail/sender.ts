@@ -1,17 +1,17 @@
 import type { Knex } from 'knex';
 import type { Clock } from '../clock.ts';
-import { inTransaction, isTransaction } from '../db.ts';
+import { inTransaction } from '../db.ts';
 import { AppError, isAppError } from '../errors.ts';
 import { describeFailure } from '../failure.ts';
 import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
 import type { Log } from '../log.ts';
+import { isTransaction } from '../sql.ts';
 import { parseSender, returnPath, suppressionKey } from './address.ts';
 import { keepLease } from './lease.ts';
 import {
   captureDue,
   claimDue,
-  deliveriesInState,
   finishAttempt,
   insertSuppression,
   isSandbox,
@@ -19,7 +19,6 @@ import {
   recoverAbandoned,
   renewLease,
   type ClaimedDelivery,
-  type DeliverySummary,
   type Outcome,
 } from './mail.sql.ts';
 import { makeSmtpClient, type SendResult, type SmtpClient } from './smtp.ts';
@@ -62,11 +61,6 @@ interface Attached {
 }
 
 type Counts = { -readonly [K in keyof SendCounts]: SendCounts[K] };
-
-/** Deliveries of which nobody can know whether they arrived; a human or the relay's log decides. */
-export function unknownDeliveries(db: Knex, limit = 500): Promise<readonly DeliverySummary[]> {
-  return deliveriesInState(db, 'unknown', limit);
-}
 
 /**
  * Sends what the queue holds: claim, commit; `sending`, commit; send; outcome, fenced by the attempt number

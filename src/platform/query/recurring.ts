@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
-import { isTransaction, sqlState } from '../db.ts';
+import { sqlState } from '../db.ts';
 import { STALE_PLAN } from '../prepared.ts';
 import { Recent } from '../recent.ts';
-import { mayPrepare, ready, rowArrays, type ReadyStatement } from '../sql.ts';
+import { isTransaction, mayPrepare, ready, rowArrays, type ReadyStatement } from '../sql.ts';
 
 /** Sent so often, a text is worth a name: it is read and looked up once a connection instead of each time, a quarter of a short list. */
 const OFTEN = 4;

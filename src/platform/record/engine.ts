@@ -1,10 +1,11 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
-import { inTransaction, isRetried, isTransaction } from '../db.ts';
+import { inTransaction, isRetried } from '../db.ts';
 import { AppError, isAppError } from '../errors.ts';
 import { fault as defaultFault, type Fault } from '../fault.ts';
 import { makeReader } from '../query/reader.ts';
 import type { RecordData } from '../query/types.ts';
+import { isTransaction } from '../sql.ts';
 import { answerOf, isAnswerable } from './answer.ts';
 import { isDirect, runDirect } from './direct.ts';
 import { planOf, type ObjectPlan } from './object-plan.ts';

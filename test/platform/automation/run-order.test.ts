@@ -1,4 +1,7 @@
 import { expect } from 'chai';
+import { claimRuns } from '../../../src/platform/automation/runs.sql.ts';
+import type { RuleAction } from '../../../src/platform/automation/types.ts';
+import { inTransaction } from '../../../src/platform/db.ts';
 import { AppError } from '../../../src/platform/errors.ts';
 import type { RuleFile } from '../../../src/platform/metadata/types.ts';
 import { openTestPool } from '../../support/database.ts';
@@ -106,5 +109,26 @@ describe('the order of runs', () => {
     after(1);
     await shop.worker.drain();
     expect(told).to.deep.equal(['A 1', 'A none', 'A 2']);
+  });
+
+  it('lets others go on while one does what takes long', async () => {
+    const pool = openTestPool(shop.url);
+    try {
+      const free: string[] = [];
+      const long: RuleAction = async (_tx, _context, _input, record) => {
+        const others = await inTransaction(pool, (tx) => claimRuns(tx, shop.clock.now(), 50, []));
+        free.push(`${String(record?.row['title'])}: ${others.map(({ rule }) => rule).join()}`);
+      };
+      shop.actions.set('tell', Object.assign(long, { takesLong: true as const }));
+      const first = await shop.create('Order', { title: 'A' });
+      const second = await shop.create('Order', { title: 'B' });
+      await write(second, '1');
+      await write(first, '1');
+      await shop.worker.drain();
+      expect(free, 'while B is told, another worker may tell A').to.deep.equal(['B: tell', 'A: ']);
+      expect((await shop.runs('count')).map((run) => run.state)).to.deep.equal(['done', 'done']);
+    } finally {
+      await pool.destroy();
+    }
   });
 });

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { besideModule } from '../../../src/platform/child.ts';
 import { inTransaction } from '../../../src/platform/db.ts';
-import { isMailDue } from '../../../src/platform/mail/mail.sql.ts';
-import { makeMailSender, unknownDeliveries } from '../../../src/platform/mail/sender.ts';
+import { deliveriesInState, isMailDue } from '../../../src/platform/mail/mail.sql.ts';
+import { makeMailSender } from '../../../src/platform/mail/sender.ts';
 import { holds, schemaOf } from '../../../src/platform/sql.ts';
 import { makeSmtpSink, type SmtpSink } from '../../support/smtp-sink.ts';
 import { makeDesk, states, type Desk } from './fixtures/desk.ts';
@@ -67,7 +67,7 @@ describe('mail sender, killed', () => {
 
         const copies = new Map<string, number>();
         for (const message of sink.messages) copies.set(message.parsed.messageId ?? '', (copies.get(message.parsed.messageId ?? '') ?? 0) + 1);
-        const unknown = new Set((await unknownDeliveries(desk.db)).map((delivery) => `<${delivery.id}@plan.example>`));
+        const unknown = new Set((await deliveriesInState(desk.db, 'unknown')).map((delivery) => `<${delivery.id}@plan.example>`));
         for (const [messageId, mailClass] of ids) {
           const count = copies.get(messageId) ?? 0;
           if (mailClass === 'campaign') expect(count, `${messageId} campaign`).to.be.at.most(1);

@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import { randomUUID } from 'node:crypto';
 import { makeFileStore } from '../../../src/platform/files/store.ts';
 import { inTransaction } from '../../../src/platform/db.ts';
-import { claimDue, insertSuppression, isMailDue, markSending, type DeliverySummary } from '../../../src/platform/mail/mail.sql.ts';
-import { makeMailSender, unknownDeliveries, type MailSender } from '../../../src/platform/mail/sender.ts';
+import { claimDue, deliveriesInState, insertSuppression, isMailDue, markSending, type DeliverySummary } from '../../../src/platform/mail/mail.sql.ts';
+import { makeMailSender, type MailSender } from '../../../src/platform/mail/sender.ts';
 import type { QueueMail } from '../../../src/platform/mail/types.ts';
 import { holds, rows, run, sql } from '../../../src/platform/sql.ts';
 import { makeSmtpSink, type SinkRule, type SmtpSink } from '../../support/smtp-sink.ts';
@@ -150,7 +150,7 @@ describe('mail sender', () => {
     expect(await sender.sendDue(desk.db)).to.include({ sent: 1 });
     expect(sink.messages.map((message) => message.parsed.messageId)).to.deep.equal([`<${transactional}@plan.example>`]);
     expect(sink.dropped.map((message) => message.parsed.messageId)).to.have.members([`<${campaign}@plan.example>`, `<${transactional}@plan.example>`]);
-    expect((await unknownDeliveries(desk.db)).map((entry) => entry.id)).to.deep.equal([campaign]);
+    expect((await deliveriesInState(desk.db, 'unknown')).map((entry) => entry.id)).to.deep.equal([campaign]);
   });
 
   it('tries a campaign mail again when the connection broke before the message began to leave', async () => {

@@ -8,6 +8,7 @@ import { EXTENSIONS, metadataDirectories } from './extensions.ts';
 import { formRoutes } from './http/api/forms.ts';
 import { effectRoutes } from './http/api/effects.ts';
 import { metadataRoutes } from './http/api/metadata.ts';
+import { policyRoutes } from './http/api/policies.ts';
 import { makeHttp } from './http/server.ts';
 import { makeRenderer } from './http/portal/render.ts';
 import { makePortalRoutes, makeProblemPage } from './http/portal/routes.ts';
@@ -40,6 +41,7 @@ import { makeMailQueue } from './platform/mail/queue.ts';
 import { makeMailSender } from './platform/mail/sender.ts';
 import { makeUnsubscribe, type Unsubscribe } from './platform/mail/suppression.ts';
 import { loadMetadata } from './platform/metadata/load.ts';
+import { installApprovals } from './platform/policies/approve.ts';
 import { policyLookup } from './platform/policies/policies.ts';
 import { makeReader, type Reader } from './platform/query/reader.ts';
 import { makeDerivedValues, type DerivedValues } from './platform/record/derived.ts';
@@ -220,7 +222,12 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     transitionStates: makeTransitionStates(policyLookup),
     signIn,
     files,
-    moreApi: [metadataRoutes({ ...calls, store }), effectRoutes({ ...calls, automation, worker }), formRoutes({ ...calls, engine, reader, files, forms })],
+    moreApi: [
+      metadataRoutes({ ...calls, store }),
+      policyRoutes({ ...calls, store }),
+      effectRoutes({ ...calls, automation, worker }),
+      formRoutes({ ...calls, engine, reader, files, forms }),
+    ],
     portal: { routes, problemPage: makeProblemPage(render) },
     publicUrl: () => publicUrl,
     trustProxy: config.trustProxy,
@@ -254,6 +261,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     contextFor,
     async prepare() {
       const { applied } = await migratePlatform(db);
+      await installApprovals(db, clock.now(), loadMetadata([packageRoot()]));
       const wish = { kind: 'files', set: loadMetadata(metadataDirectories(config.packages)), package: 'kept' } as const;
       const metadata = await store.apply(wish, 'system:start', { withTests: false });
       return { migrations: applied, metadata };

@@ -8,6 +8,7 @@ import { DERIVED_COMMANDS } from './commands/derived.ts';
 import { DEMO_COMMANDS } from './commands/demo.ts';
 import { METADATA_COMMANDS } from './commands/metadata.ts';
 import { MODEL_COMMANDS } from './commands/model.ts';
+import { POLICY_COMMANDS } from './commands/policies.ts';
 import { RECORD_COMMANDS } from './commands/records.ts';
 import { SANDBOX_COMMANDS } from './commands/sandbox.ts';
 import { SERVE_COMMANDS } from './commands/serve.ts';
@@ -46,6 +47,7 @@ export const COMMANDS: readonly Command[] = [
   ...TRANSFER_COMMANDS,
   ...RECORD_COMMANDS,
   ...AUTOMATION_COMMANDS,
+  ...POLICY_COMMANDS,
   ...DERIVED_COMMANDS,
   ...SANDBOX_COMMANDS,
   ...DEMO_COMMANDS,

@@ -83,7 +83,7 @@ function requireAdministrator(context: CallContext): void {
 }
 
 /** A key would hold a transaction open for as long as applying takes; applying again changes nothing anyway. */
-const refuseKey: RequestHandler = (request, _response, next) => {
+export const refuseKey: RequestHandler = (request, _response, next) => {
   next(
     request.get('idempotency-key') === undefined
       ? undefined

@@ -8,6 +8,7 @@ import { formPaths } from './forms.ts';
 import { generalPaths } from './general.ts';
 import { metadataPaths } from './metadata.ts';
 import { OURS, problemResponses, type Json } from './parts.ts';
+import { policyPaths } from './policies.ts';
 import { recordPaths, recordSchemas } from './records.ts';
 import { exportPaths, importPaths } from './imports.ts';
 import { reportPaths } from './reports.ts';
@@ -38,6 +39,7 @@ const TAGS: Readonly<Record<string, string>> = {
   Accounts: 'Signing in, API tokens, invitations, accounts.',
   Reports: 'Reports, what rules did, captured mail.',
   Metadata: 'What is in force, plans of changes, changes while people work, the way back.',
+  Policies: 'Policies with their versions, who approved them, reviews; what they decide.',
   Forms: 'Generated forms: drafts, submission, signing.',
 };
 
@@ -50,6 +52,7 @@ function makeDocument(context: CallContext, facts: DocumentFacts): Json {
     ...exportPaths(context),
     ...reportPaths(context, facts.sendsMail),
     ...effectPaths(context),
+    ...policyPaths(context),
     ...formPaths(context),
     ...metadataPaths(context),
     ...Object.fromEntries(objects.flatMap((rights) => Object.entries(recordPaths(rights)))),

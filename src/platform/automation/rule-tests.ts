@@ -8,7 +8,7 @@ import { metadataPointer } from '../metadata/kinds.ts';
 import type { Json } from '../metadata/scalars.ts';
 import type { RuleFile } from '../metadata/types.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
-import { makePolicies } from '../policies/policies.ts';
+import { policiesAsWritten } from '../policies/policies.ts';
 import { compileRules } from './compile.ts';
 import { objectOf } from './records.sql.ts';
 import type { CompiledRule, CompiledStep } from './types.ts';
@@ -121,7 +121,7 @@ interface World {
 function makeWorld(model: Model): World {
   const records = new Map<string, Row>();
   const related = new Map<string, Row[]>();
-  const policies = makePolicies(model);
+  const policies = policiesAsWritten(model);
   const add = (object: ObjectModel, given: Given): Row => {
     const id = typeof given['id'] === 'string' ? given['id'] : `00000000-0000-7000-8000-${String(records.size + 1).padStart(12, '0')}`;
     const row: Record<string, unknown> = { id };

@@ -228,7 +228,8 @@ export interface PolicyRow {
 export interface PolicyVersion {
   /** First day in force; `2016-01` has month precision and means its first day. */
   readonly effective: string;
-  readonly approvedBy: string;
+  /** Who approved it, as the file says; what counts is the approval recorded for its content (`model/approvals.ts`). */
+  readonly approvedBy?: string;
   readonly approvedAt?: string;
   readonly cites?: string;
   readonly note?: string;
@@ -247,6 +248,8 @@ export interface PolicyFile {
   readonly match: 'first' | 'unique';
   /** `duration`, `number`, `text`, `boolean`, `list`, each optionally with `?` when it may be null. */
   readonly results: Readonly<Record<string, string>>;
+  /** Document control: its number, which document it replaces, the product it is about, who keeps it. */
+  readonly document?: { readonly number?: string; readonly replaces?: string; readonly product?: string; readonly keeper?: string };
   readonly versions: readonly PolicyVersion[];
 }
 

@@ -7,6 +7,7 @@ import { invalidMetadata } from '../metadata/load.ts';
 import { contentHash, toStored } from '../metadata/store-form.ts';
 import { suggestion } from '../metadata/suggest.ts';
 import type { MetadataSet, ObjectFile, PathFile } from '../metadata/types.ts';
+import type { PolicyApprovals } from './approvals.ts';
 import { calendarsOf } from './calendars.ts';
 import { CALLER_VARIABLES, type CheckAt } from './check-at.ts';
 import { checkField } from './check-field.ts';
@@ -42,6 +43,8 @@ export interface CompileInput {
   readonly extensions: ModelExtensions;
   /** The fingerprint of the set, when it is known; else it is made. */
   readonly hash?: string;
+  /** Which content of policies was approved; without it the files' own word counts. */
+  readonly approvals?: PolicyApprovals | null;
 }
 
 interface Draft {
@@ -199,6 +202,7 @@ function* compileInSteps(input: CompileInput): Steps<Compiled> {
     layouts: new Map(set.layouts),
     rules: new Map(set.rules),
     policies: new Map(set.policies),
+    approvals: input.approvals ?? null,
     calendars: new Map(set.calendars),
     permissions: new Map(set.permissions),
     mailboxes: new Map(set.mailboxes),

@@ -1,5 +1,6 @@
 import type { CalendarLookup, ExprSchema, FunctionTable, TypedExpression } from '../expression/types.ts';
 import type { Sql } from '../sql.ts';
+import type { PolicyApprovals } from './approvals.ts';
 import type { MatchingFile } from '../metadata/matching-types.ts';
 import type { FormFile, LayoutFile, ViewFile } from '../metadata/screen-types.ts';
 import type { RollupAnnotation } from '../metadata/annotations.ts';
@@ -180,6 +181,8 @@ export interface Model {
   readonly layouts: ReadonlyMap<string, LayoutFile>;
   readonly rules: ReadonlyMap<string, RuleFile>;
   readonly policies: ReadonlyMap<string, PolicyFile>;
+  /** Which content of policies was approved; null where none was ever recorded. */
+  readonly approvals: PolicyApprovals | null;
   readonly calendars: ReadonlyMap<string, CalendarFile>;
   readonly permissions: ReadonlyMap<string, PermissionFile>;
   readonly mailboxes: ReadonlyMap<string, MailboxFile>;

@@ -3,7 +3,8 @@ import { AppError, isAppError, type ErrorDetail } from '../errors.ts';
 import { compileJs } from '../expression/to-js.ts';
 import type { EvalContext, ExprType, ExprValue, Row, TypedExpression } from '../expression/types.ts';
 import { metadataPointer } from '../metadata/kinds.ts';
-import type { PolicyFile, PolicyRow, PolicyVersion } from '../metadata/types.ts';
+import type { PolicyFile, PolicyRow } from '../metadata/types.ts';
+import { approvalOf, firstDay, policyHash, type PolicyApprovals } from '../model/approvals.ts';
 import type { Model } from '../model/types.ts';
 
 /** What a policy answers, with the version and row it used: a decision can always be explained. */
@@ -23,8 +24,12 @@ export interface PolicyVersionEntry {
   readonly effectiveFrom: PlainDate;
   /** Last day in force; null for the newest version. */
   readonly effectiveThrough: PlainDate | null;
+  /** Fingerprint of what it decides by; an approval is of exactly this content. */
+  readonly hash: string;
+  /** Who approved this content and when, with what shows it. */
   readonly approvedBy: string | null;
   readonly approvedAt: string | null;
+  readonly reference: string | null;
   readonly cites: string | null;
   readonly note: string | null;
   readonly bands: readonly string[];
@@ -60,6 +65,8 @@ interface CompiledVersion {
 
 interface CompiledPolicy {
   readonly file: PolicyFile;
+  /** The day from which no version is in force. */
+  readonly retiredOn: PlainDate | null;
   /** Those in force at some time, oldest first. */
   readonly inForce: readonly CompiledVersion[];
   readonly log: readonly PolicyVersionEntry[];
@@ -67,30 +74,39 @@ interface CompiledPolicy {
 
 const compiled = new WeakMap<Model, Policies>();
 
-/** The policies of a Model, compiled once a Model and policy. Pure: nothing is read but the arguments. */
+/** The policies of a Model as they are approved, compiled once a Model and policy. Pure: nothing is read but the arguments. */
 export function makePolicies(model: Model): Policies {
   const known = compiled.get(model);
   if (known !== undefined) return known;
+  const policies = policiesBy(model, model.approvals);
+  compiled.set(model, policies);
+  return policies;
+}
+
+/** The policies of a Model as they are written, whether approved or not: for the tests that stand in the metadata. */
+export function policiesAsWritten(model: Model): Policies {
+  return policiesBy(model, null);
+}
+
+function policiesBy(model: Model, approvals: PolicyApprovals | null): Policies {
   const cache = new Map<string, CompiledPolicy>();
   const get = (name: string): CompiledPolicy => {
     let policy = cache.get(name);
     if (policy === undefined) {
       const file = model.policies.get(name);
       if (file === undefined) throw new AppError('not_found', `There is no policy "${name}". Known: ${[...model.policies.keys()].join(', ') || 'none'}.`);
-      policy = compilePolicy(model, file);
+      policy = compilePolicy(model, file, approvals);
       cache.set(name, policy);
     }
     return policy;
   };
   const decide: Policies['decide'] = (name, input, asOf) => decideBy(get(name), input, asOf, model);
-  const policies: Policies = {
+  return {
     decide,
     versionOn: (name, day) => versionOn(get(name), day)?.entry ?? null,
     versions: (name) => get(name).log,
     lookup: (name, input, asOf) => decide(name, input, asOf)?.results ?? null,
   };
-  compiled.set(model, policies);
-  return policies;
 }
 
 /** The same lookup for a Model that comes with the call: what the record engine takes at wiring. */
@@ -117,18 +133,23 @@ export function checkPolicies(model: Model): readonly ErrorDetail[] {
   return errors;
 }
 
-function compilePolicy(model: Model, file: PolicyFile): CompiledPolicy {
+function compilePolicy(model: Model, file: PolicyFile, approvals: PolicyApprovals | null): CompiledPolicy {
   const ordered = [...file.versions].sort((a, b) => (firstDay(a.effective) < firstDay(b.effective) ? -1 : 1));
-  const approved = ordered.filter((version) => withheldReason(version) === null);
-  const entry = (version: PolicyVersion): PolicyVersionEntry => {
-    const next = approved[approved.indexOf(version) + 1];
-    const withheld = withheldReason(version);
+  const judged = ordered.map((version) => ({ version, ...approvalOf(file, version, approvals) }));
+  const approved = judged.filter(({ withheld }) => withheld === null);
+  const retiredOn = approvals?.retired.get(file.id ?? '') ?? null;
+  const entry = (one: (typeof judged)[number]): PolicyVersionEntry => {
+    const { version, approval, withheld } = one;
+    const next = approved[approved.indexOf(one) + 1];
+    const ends = [...(next === undefined ? [] : [firstDay(next.version.effective)]), ...(retiredOn === null ? [] : [retiredOn])].sort();
     return {
       version: version.effective,
       effectiveFrom: firstDay(version.effective),
-      effectiveThrough: withheld === null && next !== undefined ? dayBefore(firstDay(next.effective)) : null,
-      approvedBy: version.approvedBy || null,
-      approvedAt: version.approvedAt ?? null,
+      effectiveThrough: withheld === null && ends[0] !== undefined ? dayBefore(ends[0]) : null,
+      hash: policyHash(file, version),
+      approvedBy: approval?.approver ?? (withheld === null ? (version.approvedBy ?? null) : null),
+      approvedAt: approval?.at ?? (withheld === null ? (version.approvedAt ?? null) : null),
+      reference: approval?.reference ?? null,
       cites: version.cites ?? null,
       note: version.note ?? null,
       bands: version.rows.map((row) => row.band),
@@ -137,8 +158,9 @@ function compilePolicy(model: Model, file: PolicyFile): CompiledPolicy {
   };
   return {
     file,
-    inForce: approved.map((version) => ({ entry: entry(version), rows: version.rows.map((row) => compileRow(model, file, row)) })),
-    log: ordered.map(entry),
+    retiredOn,
+    inForce: approved.map((one) => ({ entry: entry(one), rows: one.version.rows.map((row) => compileRow(model, file, row)) })),
+    log: judged.map(entry),
   };
 }
 
@@ -197,17 +219,8 @@ function decideBy(policy: CompiledPolicy, input: Row, asOf: PlainDate, model: Mo
 }
 
 function versionOn(policy: CompiledPolicy, day: PlainDate): CompiledVersion | null {
+  if (policy.retiredOn !== null && policy.retiredOn <= day) return null;
   return policy.inForce.findLast((version) => version.entry.effectiveFrom <= day) ?? null;
-}
-
-/** Electronic approval is the signature of a policy (R000-37): without it a version never takes effect. */
-function withheldReason(version: PolicyVersion): string | null {
-  return version.approvedBy.trim() === '' ? 'It has not been approved: `approvedBy` is empty.' : null;
-}
-
-function firstDay(effective: string): PlainDate {
-  if (/^\d{4}$/.test(effective)) return `${effective}-01-01`;
-  return /^\d{4}-\d{2}$/.test(effective) ? `${effective}-01` : effective;
 }
 
 function dayBefore(day: PlainDate): PlainDate {

@@ -10,11 +10,13 @@ import { planPhysicalNames } from '../model/physical.ts';
 import { inSlices } from '../model/slices.ts';
 import type { Model } from '../model/types.ts';
 import { schemaOf } from '../sql.ts';
+import { readApprovals } from './approvals.sql.ts';
 import { readCatalogue } from './catalogue.sql.ts';
 import { examine } from './examine.sql.ts';
 import { findFillers } from './fillers.ts';
 import { findMentions } from './mentions.ts';
 import { readRemembered, rememberedTables } from './names.sql.ts';
+import { approvalSteps } from './plan-approvals.ts';
 import { draftPlan, idsIn, inOrder, knownIds, leftColumns, planHash } from './plan.ts';
 import { findRetypes, rewrittenFields, type RetypeInput } from './retypes.ts';
 import type { DraftStep } from './step.ts';
@@ -68,10 +70,11 @@ export async function planWish({ db, clock, extensions, known }: Planner, wish: 
   const remembered = await readRemembered(db);
   const { set, files, package: laid, conflicts } = await wanted(db, wish, recorded, remembered);
   const live = await readCatalogue(db, rememberedTables(remembered));
+  const approvals = await readApprovals(db);
   const input: RetypeInput = { recorded: recorded.set, wanted: set, remembered, live };
   const modelOf = (rewritten: ReadonlySet<string>): ReturnType<typeof compileInSlices> => {
     const physical = planPhysicalNames(set, remembered.names, remembered.kept, rewritten);
-    return compileInSlices({ set, physical, version: recorded.version + 1, schema, extensions });
+    return compileInSlices({ set, physical, version: recorded.version + 1, schema, extensions, approvals });
   };
   const first = await modelOf(new Set());
   const errors = await inSlices(checkInSteps(first, extensions, { withTests: options.withTests !== false && wish.kind !== 'return' }));
@@ -82,7 +85,7 @@ export async function planWish({ db, clock, extensions, known }: Planner, wish: 
   const model = rewritten.size === 0 ? first.model : (await modelOf(rewritten)).model;
   const namesBefore = recorded.names ?? remembered.names;
   let made = known(recorded.version);
-  const before = (): Model => (made ??= compile({ set: recorded.set, physical: namesBefore, version: recorded.version, schema, extensions }).model);
+  const before = (): Model => (made ??= compile({ set: recorded.set, physical: namesBefore, version: recorded.version, schema, extensions, approvals }).model);
   const mentions = (object: string, field: string | null) => findMentions(before(), object, field);
   const planInput = {
     schema,
@@ -98,7 +101,7 @@ export async function planWish({ db, clock, extensions, known }: Planner, wish: 
     allowDestructive: options.allowDestructive === true,
     isReturn: wish.kind === 'return',
   };
-  const steps = inOrder(await settled(db, draftPlan(planInput)));
+  const steps = inOrder([...(await settled(db, draftPlan(planInput))), ...approvalSteps(recorded.set, set, approvals)]);
   const given = new Set([...givenIds(wish), ...idsIn(recorded.set).keys(), ...idsIn(recorded.files).keys(), ...remembered.names.keys()]);
   const plan = { steps, hash: planHash(set, physical, given, steps), wanted: set, physical, leaves: leftColumns(planInput), conflicts };
   return { plan, recorded, remembered, files, package: laid, model, before };

@@ -10,9 +10,11 @@ import { compileModelInSlices, type ModelExtensions } from '../model/compile.ts'
 import type { Model } from '../model/types.ts';
 import { schemaOf } from '../sql.ts';
 import { isAnnounced, readAnnounced, sayReady } from './announced.sql.ts';
+import { readApprovals } from './approvals.sql.ts';
 import { applyWish, type ApplyOptions } from './change.ts';
 import { readPhysicalNames } from './names.sql.ts';
 import { planWish, type PlanOptions, type Wish } from './planner.ts';
+import { reissue } from './reissue.ts';
 import { beat, leave, listen, type Heard } from './processes.sql.ts';
 import type { ApplyResult, SchemaPlan, VersionEntry } from './types.ts';
 import { currentVersion, listVersions, readInForce, readVersion, type Recorded } from './versions.sql.ts';
@@ -45,6 +47,11 @@ export interface ModelStore {
   preview(wish: MetadataSet | Wish): Promise<Model>;
   /** Brings the database to the wish; applying what is applied writes nothing. @throws AppError metadata_invalid, schema_refused, conflict_state */
   apply(wish: MetadataSet | Wish, by: string, options?: ApplyOptions): Promise<ApplyResult>;
+  /**
+   * The metadata as it is, in force again as a version of its own, together with what `within` writes; answers the version.
+   * @throws AppError conflict_state, and whatever `within` throws
+   */
+  reissue(by: string, note: string, within: (tx: Knex.Transaction, recorded: Recorded) => Promise<void>): Promise<number>;
   /** The Model once it has at least this version. @throws AppError conflict_state after ten seconds */
   waitFor(version: number): Promise<Model>;
   /** A version as it was applied; the one in force without a number. @throws AppError not_found */
@@ -106,7 +113,7 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
   const compileRecorded = async (version: number): Promise<Model> => {
     const recorded = await readInForce(db, version);
     const physical = recorded.names ?? (await readPhysicalNames(db));
-    return compileModelInSlices({ ...recorded, physical, version, schema, extensions });
+    return compileModelInSlices({ ...recorded, physical, version, schema, extensions, approvals: await readApprovals(db) });
   };
 
   /** The Model that was compiled when the version was announced. */
@@ -122,7 +129,7 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
     prepared = { id, model: null };
     const next = await readAnnounced(db, id);
     if (next === null || next.version <= (cached?.model.version ?? 0)) return;
-    const model = await compileModelInSlices({ ...next, physical: next.names, schema, extensions });
+    const model = await compileModelInSlices({ ...next, physical: next.names, schema, extensions, approvals: await readApprovals(db) });
     if (prepared.id === id) prepared = { id, model };
     await sayReady(db, processId, id);
   };
@@ -233,6 +240,7 @@ export function makeModelStore(options: ModelStoreOptions): ModelStore {
       if (result.steps.length > 0) log?.info({ version: result.version, steps: result.steps.length, by }, 'metadata applied');
       return result;
     },
+    reissue: (by, note, within) => reissue({ db, clock, onVersion }, by, note, within),
     waitFor: async (version) => {
       for (let attempt = 0; attempt < 200; attempt += 1) {
         const model = await load();

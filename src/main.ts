@@ -14,7 +14,7 @@ import { makeRenderer } from './http/portal/render.ts';
 import { makePortalRoutes, makeProblemPage } from './http/portal/routes.ts';
 import { makeWrongSecrets } from './http/portal/wrong-secrets.ts';
 import type { CallContext, Cause, Principal } from './platform/access/types.ts';
-import { makeDeliveryTransition, platformActions } from './platform/automation/actions.ts';
+import { makeDeliveryOutcome, makeDeliveryTransition, platformActions } from './platform/automation/actions.ts';
 import { makeAutomation, type Automation } from './platform/automation/automation.ts';
 import { systemCall } from './platform/automation/call-context.ts';
 import { systemClock, type Clock } from './platform/clock.ts';
@@ -39,6 +39,7 @@ import { makeInboundMail, type InboundMail } from './platform/mail/inbound.ts';
 import { isMailDue, isSandbox } from './platform/mail/mail.sql.ts';
 import { makeMailQueue } from './platform/mail/queue.ts';
 import { makeMailSender } from './platform/mail/sender.ts';
+import { makeSettleMail, type SettleMail } from './platform/mail/settle.ts';
 import { makeUnsubscribe, type Unsubscribe } from './platform/mail/suppression.ts';
 import { loadMetadata } from './platform/metadata/load.ts';
 import { installApprovals } from './platform/policies/approve.ts';
@@ -87,6 +88,7 @@ export interface App {
   /** Address that reports about failed deliveries come in at. */
   readonly bounceAddress: string;
   readonly unsubscribe: Unsubscribe;
+  readonly settleMail: SettleMail;
   readonly forms: Forms;
   readonly publicUrl: () => string;
   /** A call at this moment, on the current Model. */
@@ -120,11 +122,11 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const documents = makeDocuments({ plan: { name: config.planName, address: config.planAddress, phone: config.planPhone } });
   const systemContext = async (cause?: Cause): Promise<CallContext> => systemCall(await store.current(), clock, random, 'mail', cause);
   const told = { engine, log, context: () => systemContext() };
-  const onBounce = makeDeliveryTransition(told, 'bounce');
+  const onOutcome = makeDeliveryOutcome(told);
   const mail = makeMailQueue({
     newId,
     random,
-    onRefused: onBounce,
+    onOutcome,
     config: {
       from: config.mailFrom,
       domain: config.mailDomain,
@@ -134,7 +136,8 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       planPhone: config.planPhone,
     },
   });
-  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onBounce, bounceAddress: config.mailBounces });
+  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onOutcome, bounceAddress: config.mailBounces });
+  const settleMail = makeSettleMail({ clock, onOutcome });
   const unsubscribe = makeUnsubscribe({ clock, onUnsubscribe: makeDeliveryTransition(told, 'unsubscribe') });
   const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });
   const automation = makeAutomation({ currentModel, clock, random, engine, reader, mail, log, actions, onModelChanged: () => store.expire() });
@@ -178,7 +181,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     files,
     log,
     bounceAddress,
-    onBounce,
+    onBounce: onOutcome,
     context: (cause) => systemContext(cause),
   });
   const signIn = makeSignIn({ clock, random });
@@ -225,7 +228,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     moreApi: [
       metadataRoutes({ ...calls, store }),
       policyRoutes({ ...calls, store }),
-      effectRoutes({ ...calls, automation, worker }),
+      effectRoutes({ ...calls, automation, worker, settleMail }),
       formRoutes({ ...calls, engine, reader, files, forms }),
     ],
     portal: { routes, problemPage: makeProblemPage(render) },
@@ -256,6 +259,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     inbound,
     bounceAddress,
     unsubscribe,
+    settleMail,
     forms,
     publicUrl: () => publicUrl,
     contextFor,

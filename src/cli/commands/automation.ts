@@ -4,7 +4,7 @@ import { loadRows } from '../../platform/automation/records.sql.ts';
 import { runDue } from '../../platform/automation/run-due.ts';
 import { strandedRuns } from '../../platform/automation/runs.sql.ts';
 import { isUuid } from '../../platform/ids.ts';
-import { deliveriesInState, isSandbox, settleDelivery } from '../../platform/mail/mail.sql.ts';
+import { deliveriesInState, isSandbox } from '../../platform/mail/mail.sql.ts';
 import { sqlContext } from '../../platform/access/secure.sql.ts';
 import { AppError } from '../../platform/errors.ts';
 import { compileJs } from '../../platform/expression/to-js.ts';
@@ -133,8 +133,7 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
         const as = call.option('as');
         if (as !== 'sent' && as !== 'failed' && as !== 'queued') throw new UsageError('Say what became of it: --as sent, failed or queued.');
         for (const id of uuidsOf(call)) {
-          if (!(await settleDelivery(app.db, id, as, 'system:cli', app.clock.now())))
-            throw new AppError('not_found', `There is no mail ${id} that waits for such a decision.`);
+          if (!(await app.settleMail(app.db, id, as, 'system:cli'))) throw new AppError('not_found', `There is no mail ${id} that waits for such a decision.`);
         }
       }),
   },

@@ -7,7 +7,8 @@ import type { RuleRun } from '../../platform/automation/types.ts';
 import { AppError } from '../../platform/errors.ts';
 import { isUuid } from '../../platform/ids.ts';
 import type { Worker } from '../../platform/jobs/worker.ts';
-import { deliveriesInState, settleDelivery, STRANDED_MAIL, type Settlement } from '../../platform/mail/mail.sql.ts';
+import { deliveriesInState, STRANDED_MAIL, type Settlement } from '../../platform/mail/mail.sql.ts';
+import type { SettleMail } from '../../platform/mail/settle.ts';
 import { invalidQuery } from '../../platform/query/invalid-query.ts';
 import { actorOf } from '../../platform/record/actor.ts';
 import { bodySchema, readBody } from '../body.ts';
@@ -17,6 +18,7 @@ import { onlyParameters } from './read-query.ts';
 export interface EffectRouteDeps extends CallDeps {
   readonly automation: Automation;
   readonly worker: Worker;
+  readonly settleMail: SettleMail;
 }
 
 export const SETTLE_BODY = bodySchema<{ readonly as: Settlement }>({
@@ -58,7 +60,7 @@ export function effectRoutes(deps: EffectRouteDeps): Router {
     '/mail/deliveries/:id/settle',
     handle(deps, async (call) => {
       requireAdministrator(call.context);
-      await settle(call, readBody(call.request, SETTLE_BODY).as);
+      await settle(deps.settleMail, call, readBody(call.request, SETTLE_BODY).as);
       deps.worker.poke();
       return { status: 204 };
     }),
@@ -66,9 +68,9 @@ export function effectRoutes(deps: EffectRouteDeps): Router {
   return router;
 }
 
-async function settle({ request, db, context }: Call, as: Settlement): Promise<void> {
+async function settle(settleMail: SettleMail, { request, db, context }: Call, as: Settlement): Promise<void> {
   const id = param(request, 'id');
-  if (!isUuid(id) || !(await settleDelivery(db, id, as, actorOf(context.principal), context.now)))
+  if (!isUuid(id) || !(await settleMail(db, id, as, actorOf(context.principal))))
     throw new AppError('not_found', 'There is no mail with this id that waits for such a decision.');
 }
 

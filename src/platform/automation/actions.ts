@@ -86,35 +86,62 @@ async function freeze(deps: ActionDeps, tx: Knex.Transaction, context: CallConte
   await freezeReport(tx, { id: context.newId(), report, period, at: context.now });
 }
 
+export interface DeliveryTransitionDeps {
+  readonly engine: RecordEngine;
+  readonly log: Log;
+  context(db: Knex): Promise<CallContext>;
+}
+
+/** The transition by which a record hears what became of the mail about it. An address that is none bounces without having been tried. */
+function transitionOf({ state, attempt }: DeliverySummary): string {
+  return state === 'bounced' || (state === 'failed' && attempt === 0) ? 'bounce' : `mail-${state}`;
+}
+
 /**
- * What happened to a mail, told to the record that it was about: if its path has a transition of this name that begins
- * where the record stands, it is taken. A record that cannot take it (a guard, a check that came later) keeps its state and
- * the log says so: what happened to the mail stands all the same, and an address that was to be left alone is left alone.
+ * Tells the record that a mail was about how the mail ended: `bounce`, or `mail-failed`, `mail-suppressed`, `mail-unknown`, and
+ * `mail-sent` or `mail-queued` when a person has settled it so. A transition that accepts `mailState` and `mailReason` gets them.
  */
-export function makeDeliveryTransition(
-  deps: { readonly engine: RecordEngine; readonly context: (db: Knex) => Promise<CallContext>; readonly log: Log },
-  transition: 'bounce' | 'unsubscribe',
-) {
-  return async (tx: Knex.Transaction, delivery: DeliverySummary, call?: CallContext): Promise<void> => {
-    const { about } = delivery;
-    if (about === null) return;
-    const tell = async (context: CallContext): Promise<void> => {
-      const object = context.model.objects.get(about.object);
-      const found = object?.path?.transitions.get(transition);
-      if (object?.path === null || object?.path === undefined || found === undefined) return;
-      const row = (await loadRows(tx, context.model, object.name, [about.id])).get(about.id);
-      const state = row?.[object.path.field];
-      if (typeof state !== 'string' || !found.from.includes(state)) return;
-      const item = { kind: 'transition', id: about.id, transition } as const;
-      for (const outcome of await deps.engine.write(tx, context, object.name, [item], { mode: 'each', asSystem: true })) {
-        if (outcome.ok) continue;
-        const rules = outcome.errors.map((entry) => entry.rule ?? entry.code);
-        deps.log.warn({ object: object.name, record: item.id, transition, code: outcome.code, rules }, 'A record could not be told what became of its mail.');
-      }
-    };
-    // A caller who gives the call does all of it again when the Model was replaced; here only the record is told again.
-    await (call === undefined ? onModelInForce(async () => tell(await deps.context(tx))) : tell(call));
+export function makeDeliveryOutcome(deps: DeliveryTransitionDeps) {
+  return (tx: Knex.Transaction, delivery: DeliverySummary, call?: CallContext): Promise<void> =>
+    tellRecord(deps, tx, delivery, transitionOf(delivery), { mailState: delivery.state, mailReason: delivery.lastError }, call);
+}
+
+/** Tells the record that a mail was about what its reader did. */
+export function makeDeliveryTransition(deps: DeliveryTransitionDeps, transition: 'unsubscribe') {
+  return (tx: Knex.Transaction, delivery: DeliverySummary, call?: CallContext): Promise<void> => tellRecord(deps, tx, delivery, transition, {}, call);
+}
+
+/**
+ * If the path of the record has a transition of this name that begins where the record stands, it is taken. A record that
+ * cannot take it (a guard, a check that came later) keeps its state and the log says so: what happened to the mail stands all
+ * the same, and an address that was to be left alone is left alone.
+ */
+async function tellRecord(
+  deps: DeliveryTransitionDeps,
+  tx: Knex.Transaction,
+  { about }: DeliverySummary,
+  transition: string,
+  told: Input,
+  call: CallContext | undefined,
+): Promise<void> {
+  if (about === null) return;
+  const tell = async (context: CallContext): Promise<void> => {
+    const object = context.model.objects.get(about.object);
+    const found = object?.path?.transitions.get(transition);
+    if (object?.path === null || object?.path === undefined || found === undefined) return;
+    const row = (await loadRows(tx, context.model, object.name, [about.id])).get(about.id);
+    const state = row?.[object.path.field];
+    if (typeof state !== 'string' || !found.from.includes(state)) return;
+    const values = Object.fromEntries(Object.entries(told).filter(([name]) => found.accepts.includes(name)));
+    const item = { kind: 'transition', id: about.id, transition, values } as const;
+    for (const outcome of await deps.engine.write(tx, context, object.name, [item], { mode: 'each', asSystem: true })) {
+      if (outcome.ok) continue;
+      const rules = outcome.errors.map((entry) => entry.rule ?? entry.code);
+      deps.log.warn({ object: object.name, record: item.id, transition, code: outcome.code, rules }, 'A record could not be told what became of its mail.');
+    }
   };
+  // A caller who gives the call does all of it again when the Model was replaced; here only the record is told again.
+  await (call === undefined ? onModelInForce(async () => tell(await deps.context(tx))) : tell(call));
 }
 
 function aRecord(record: RuleRecord | null, action: string): RuleRecord {

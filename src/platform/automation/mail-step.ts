@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
+import { SUPPRESSED } from '../mail/mail.sql.ts';
 import type { QueueMail } from '../mail/types.ts';
 import type { RuleStep } from '../metadata/types.ts';
 import { mailData, type MailValues } from './mail-data.ts';
@@ -29,6 +30,7 @@ export async function sendMail(
   );
   const attachments = await attachmentsOf(step, evaluate);
   const entries: Omit<StepTrace, 'step' | 'kind'>[] = [];
+  let isTold = false;
   for (const recipient of recipients) {
     const mail: QueueMail = {
       template: file.template,
@@ -46,10 +48,11 @@ export async function sendMail(
     const sent = { record: answer.deliveryId, object: 'mail' };
     if (answer.queued) entries.push({ outcome: 'done', ...sent });
     else if (answer.failure !== undefined) entries.push({ outcome: 'failed', ...sent, reason: answer.failure });
-    else entries.push({ outcome: 'skipped', ...sent, reason: 'The address is suppressed, or this mail was queued before.' });
+    else entries.push({ outcome: 'skipped', ...sent, reason: answer.suppressed === true ? SUPPRESSED : 'This mail was queued before.' });
+    isTold ||= answer.failure !== undefined || answer.suppressed === true;
   }
-  // The record may have been told of an address that is none.
-  if (entries.some((entry) => entry.outcome === 'failed')) await refresh(stage);
+  // The record may have been told that it is not written to.
+  if (isTold) await refresh(stage);
   return entries;
 }
 

@@ -115,9 +115,10 @@ export function makeRunData(
     () => '',
     async (asked) => {
       const answers = await queue.queueAll(tx, asked);
-      // The record that a mail is about may have been told that it cannot be sent.
+      // The record that a mail is about may have been told that it is not sent.
       for (const [at, { member, mail: one }] of asked.entries())
-        if (answers[at]?.failure !== undefined && one.about !== null) overlaps.write(member, [`${one.about.object} ${one.about.id}`]);
+        if ((answers[at]?.failure !== undefined || answers[at]?.suppressed === true) && one.about !== null)
+          overlaps.write(member, [`${one.about.object} ${one.about.id}`]);
       return answers;
     },
   );

@@ -1,8 +1,11 @@
 import type { Knex } from 'knex';
 import { toRfc3339 } from '../db.ts';
 import { AppError } from '../errors.ts';
-import { platformTable, rows, run, sql, type Sql } from '../sql.ts';
+import { holds, platformTable, rows, run, sql, type Sql } from '../sql.ts';
 import type { DeliveryState } from './types.ts';
+
+/** Why a mail to a suppressed address did not go, in words. */
+export const SUPPRESSED = 'The address gets no such mail any more: it opted out, or mail to it came back.';
 
 export type SuppressionReason = 'unsubscribe' | 'bounce' | 'complaint';
 
@@ -146,21 +149,25 @@ export async function isSandbox(db: Knex): Promise<boolean> {
   return row !== undefined && row['value'] !== false && row['value'] !== null;
 }
 
+/** Whether a process ended while it was sending. */
+export async function hasAbandoned(db: Knex, now: string): Promise<boolean> {
+  return holds(db, sql`exists (select from ${platformTable(db, 'mail_delivery')} where state = 'sending' and lease_until <= ${now}::timestamptz)`);
+}
+
 /**
  * Deliveries whose sender vanished between `sending` and its outcome: campaign mail becomes `unknown` and is never sent
- * again; other mail goes back to the queue with the same Message-ID.
+ * again; other mail goes back to the queue with the same Message-ID. Answers them as they are now.
  */
-export async function recoverAbandoned(db: Knex, now: string): Promise<{ readonly unknown: number; readonly requeued: number }> {
+export async function recoverAbandoned(tx: Knex.Transaction, now: string): Promise<readonly DeliverySummary[]> {
   const moved = await rows(
-    db,
-    sql`update ${platformTable(db, 'mail_delivery')} set
+    tx,
+    sql`update ${platformTable(tx, 'mail_delivery')} set
           state = case when class = 'campaign' then 'unknown' else 'queued' end, lease_until = null, next_attempt_at = ${now}::timestamptz,
           last_error = case when class = 'campaign' then 'The process ended while this mail was being sent; whether it arrived is not known.' else 'The process ended while this mail was being sent; it is sent again.' end
         where state = 'sending' and lease_until <= ${now}::timestamptz
-        returning state`,
+        returning ${SUMMARY}`,
   );
-  const unknown = moved.filter((row) => row['state'] === 'unknown').length;
-  return { unknown, requeued: moved.length - unknown };
+  return moved.map(toSummary);
 }
 
 /** Holds when mail is due, or was being sent by a process that ended. */
@@ -183,20 +190,33 @@ export async function claimDue(tx: Knex.Transaction, now: string, leaseUntil: st
   return claimed.map(toClaimed).sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
+/** Holds for a delivery `d` whose address gets no mail of its class: opting out concerns campaigns only, a dead address all mail. */
+function isSuppressedNow(db: Knex): Sql {
+  return sql`exists (select from ${platformTable(db, 'mail_suppression')} s where s.address = lower(d.recipient) and (s.reason = 'bounce' or d.class = 'campaign'))`;
+}
+
 /**
- * Last step before the socket opens: `sending`, or `suppressed` when the address was suppressed since it was queued.
- * Null when another process owns the delivery by now.
+ * Last step before the socket opens: `sending`. False when the address was suppressed since the mail was queued, or another
+ * process owns the delivery by now.
  */
-export async function markSending(db: Knex, id: string, attempt: number, leaseUntil: string): Promise<'sending' | 'suppressed' | null> {
-  const suppression = platformTable(db, 'mail_suppression');
-  const [row] = await rows(
+export async function markSending(db: Knex, id: string, attempt: number, leaseUntil: string): Promise<boolean> {
+  const touched = await run(
     db,
-    sql`update ${platformTable(db, 'mail_delivery')} d set lease_until = ${leaseUntil}::timestamptz,
-          state = case when exists (select 1 from ${suppression} s where s.address = lower(d.recipient) and (s.reason = 'bounce' or d.class = 'campaign')) then 'suppressed' else 'sending' end
-        where d.id = ${id}::uuid and d.attempt = ${attempt}::integer and d.state = 'queued'
-        returning d.state`,
+    sql`update ${platformTable(db, 'mail_delivery')} d set lease_until = ${leaseUntil}::timestamptz, state = 'sending'
+        where d.id = ${id}::uuid and d.attempt = ${attempt}::integer and d.state = 'queued' and not ${isSuppressedNow(db)}`,
   );
-  return row === undefined ? null : row['state'] === 'suppressed' ? 'suppressed' : 'sending';
+  return touched === 1;
+}
+
+/** Ends a delivery that may not be sent any more, for its address is suppressed; null when that is not so, or it is with another process. */
+export async function markSuppressed(tx: Knex.Transaction, id: string, attempt: number): Promise<DeliverySummary | null> {
+  const [row] = await rows(
+    tx,
+    sql`update ${platformTable(tx, 'mail_delivery')} d set lease_until = null, state = 'suppressed', last_error = ${SUPPRESSED}
+        where d.id = ${id}::uuid and d.attempt = ${attempt}::integer and d.state = 'queued' and ${isSuppressedNow(tx)}
+        returning ${SUMMARY}`,
+  );
+  return row === undefined ? null : toSummary(row);
 }
 
 /** Keeps a delivery that is being sent until `leaseUntil`; false when it is no longer this attempt's. */
@@ -262,18 +282,18 @@ export async function mailAsSent(
   return { messageId, recipient, headers };
 }
 
-/** Ends due deliveries where nothing may be sent: `captured`, or `suppressed`. */
-export async function captureDue(db: Knex, now: string, limit: number): Promise<readonly DeliveryState[]> {
-  const table = platformTable(db, 'mail_delivery');
-  const suppression = platformTable(db, 'mail_suppression');
+/** Ends due deliveries where nothing may be sent, `captured` or `suppressed`, and answers them. */
+export async function captureDue(tx: Knex.Transaction, now: string, limit: number): Promise<readonly DeliverySummary[]> {
+  const table = platformTable(tx, 'mail_delivery');
   const ended = await rows(
-    db,
-    sql`update ${table} d set sent_at = ${now}::timestamptz, lease_until = null, attempt = d.attempt + 1,
-          state = case when exists (select 1 from ${suppression} s where s.address = lower(d.recipient) and (s.reason = 'bounce' or d.class = 'campaign')) then 'suppressed' else 'captured' end
+    tx,
+    sql`update ${table} d set lease_until = null, attempt = d.attempt + 1, sent_at = ${now}::timestamptz,
+          state = case when ${isSuppressedNow(tx)} then 'suppressed' else 'captured' end,
+          last_error = case when ${isSuppressedNow(tx)} then ${SUPPRESSED}::text end
         where d.id in (select id from ${table} where state = 'queued' and next_attempt_at <= ${now}::timestamptz order by next_attempt_at, id limit ${limit}::integer for update skip locked)
-        returning d.state`,
+        returning ${SUMMARY}`,
   );
-  return ended.map((row) => (row['state'] === 'suppressed' ? 'suppressed' : 'captured'));
+  return ended.map(toSummary);
 }
 
 /** What a person decides about a mail whose outcome is not known: it arrived, it did not, or it is sent again. */
@@ -281,18 +301,19 @@ export type Settlement = 'sent' | 'failed' | 'queued';
 
 /**
  * Carries out a person's decision about a mail that is `unknown`, or `failed` and to be sent again; who decided is kept with it.
- * One that is sent again goes through the queue as before, with the same Message-ID, and not to a suppressed address. Writes.
- * @returns false when no such mail waits for a decision
+ * One that is sent again goes through the queue as before, with the same Message-ID, and not to a suppressed address.
+ * @returns the mail as it is now, or null when no such mail waits for a decision
  */
-export async function settleDelivery(db: Knex, id: string, as: Settlement, by: string, now: string): Promise<boolean> {
-  const touched = await run(
-    db,
-    sql`update ${platformTable(db, 'mail_delivery')} set state = ${as}, lease_until = null, next_attempt_at = ${now}::timestamptz,
+export async function settleDelivery(tx: Knex.Transaction, id: string, as: Settlement, by: string, now: string): Promise<DeliverySummary | null> {
+  const [row] = await rows(
+    tx,
+    sql`update ${platformTable(tx, 'mail_delivery')} set state = ${as}, lease_until = null, next_attempt_at = ${now}::timestamptz,
           sent_at = case when ${as}::text = 'sent' then coalesce(sent_at, ${now}::timestamptz) end,
           last_error = concat_ws(' ', last_error, ${`Settled as ${as} by ${by} at ${now}.`}::text)
-        where id = ${id}::uuid and (state = 'unknown' or (state = 'failed' and ${as}::text = 'queued'))`,
+        where id = ${id}::uuid and (state = 'unknown' or (state = 'failed' and ${as}::text = 'queued'))
+        returning ${SUMMARY}`,
   );
-  return touched === 1;
+  return row === undefined ? null : toSummary(row);
 }
 
 /** When the next queued or abandoned delivery is due, or null. */

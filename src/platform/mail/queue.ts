@@ -7,7 +7,7 @@ import type { MailboxFile } from '../metadata/types.ts';
 import type { Model } from '../model/types.ts';
 import { oneLine, parseAddress, parseSender, suppressionKey, threadAddress } from './address.ts';
 import { referencedId, threadToken, type ThreadRef } from './inbound.sql.ts';
-import { deliveryIdsByKey, insertDeliveries, suppressionsOf, type NewDelivery } from './mail.sql.ts';
+import { deliveryIdsByKey, insertDeliveries, SUPPRESSED, suppressionsOf, type NewDelivery } from './mail.sql.ts';
 import type { DeliveryHook } from './suppression.ts';
 import { makeMailTemplates, type LayoutData, type MailTemplates } from './templates.ts';
 import type { MailOfCall, MailQueue, QueuedMail, QueueMail } from './types.ts';
@@ -30,8 +30,8 @@ export interface MailQueueOptions {
   /** Randomness of tokens; seeded in simulations. */
   readonly random?: RandomBytes;
   readonly templates?: MailTemplates;
-  /** Told of a mail that can never be sent, for its address is none. */
-  readonly onRefused?: DeliveryHook;
+  /** Told of a mail that will not be sent: its address is none (`failed`, never tried), or suppressed. */
+  readonly onOutcome?: DeliveryHook;
 }
 
 const LONGEST_RECIPIENT = 320;
@@ -133,11 +133,15 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
     };
   }
 
-  async function refuse(tx: Knex.Transaction, context: CallContext, made: NewDelivery, failure: string): Promise<QueuedMail> {
-    const { id, class: mailClass, template, recipient, subject, about, state } = made;
-    const refused = { id, class: mailClass, template, recipient, subject, about, state, attempt: 0, lastError: failure, createdAt: context.now, sentAt: null };
-    await options.onRefused?.(tx, refused, context);
-    return { deliveryId: id, queued: false, failure };
+  async function answerOf(tx: Knex.Transaction, context: CallContext, made: NewDelivery): Promise<QueuedMail> {
+    const { id, class: mailClass, template, recipient, subject, about, state, error } = made;
+    if (state === 'queued') return { deliveryId: id, queued: true };
+    await options.onOutcome?.(
+      tx,
+      { id, class: mailClass, template, recipient, subject, about, state, attempt: 0, lastError: error, createdAt: context.now, sentAt: null },
+      context,
+    );
+    return state === 'failed' && error !== null ? { deliveryId: id, queued: false, failure: error } : { deliveryId: id, queued: false, suppressed: true };
   }
 
   async function queueAll(tx: Knex.Transaction, asked: readonly MailOfCall[]): Promise<readonly QueuedMail[]> {
@@ -155,7 +159,7 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
             [...made.values()].flatMap(({ recipient, error }) => (error === null ? [suppressionKey(recipient)] : [])),
           );
     const deliveries = [...made.values()].map((mail): NewDelivery =>
-      mail.error === null && isSuppressed(suppressionKey(mail.recipient), mail.class) ? { ...mail, state: 'suppressed' } : mail,
+      mail.error === null && isSuppressed(suppressionKey(mail.recipient), mail.class) ? { ...mail, state: 'suppressed', error: SUPPRESSED } : mail,
     );
     const inserted = deliveries.length === 0 ? new Set<string>() : await insertDeliveries(tx, deliveries);
     const ofKey = new Map(deliveries.map((delivery) => [delivery.key, delivery]));
@@ -170,8 +174,7 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
       if (deliveryId === undefined) throw new AppError('internal', `The delivery with key ${mail.key} could be neither inserted nor found.`);
       const isFirst = delivery !== undefined && !told.has(mail.key);
       told.add(mail.key);
-      if (!isFirst) answers.push({ deliveryId, queued: false });
-      else answers.push(delivery.error === null ? { deliveryId, queued: delivery.state === 'queued' } : await refuse(tx, context, delivery, delivery.error));
+      answers.push(isFirst ? await answerOf(tx, context, delivery) : { deliveryId, queued: false });
     }
     return answers;
   }

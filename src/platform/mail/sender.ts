@@ -13,12 +13,15 @@ import {
   captureDue,
   claimDue,
   finishAttempt,
+  hasAbandoned,
   insertSuppression,
   isSandbox,
   markSending,
+  markSuppressed,
   recoverAbandoned,
   renewLease,
   type ClaimedDelivery,
+  type DeliverySummary,
   type Outcome,
 } from './mail.sql.ts';
 import { makeSmtpClient, type SendResult, type SmtpClient } from './smtp.ts';
@@ -39,7 +42,8 @@ export interface MailSenderOptions {
   readonly files: Pick<FileStore, 'stat' | 'read'>;
   /** Never opens a socket, as if the database were marked as a sandbox. */
   readonly sandbox?: boolean;
-  readonly onBounce?: DeliveryHook;
+  /** Told of every mail that ended without being sent: bounced, failed, suppressed or unknown. */
+  readonly onOutcome?: DeliveryHook;
   /** Address that reports about failed deliveries come back to, with a mark for each mail; null or absent: the sender's own. */
   readonly bounceAddress?: string | null;
   /** Milliseconds; 60,000 unless told. */
@@ -93,16 +97,48 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
     }
   }
 
-  async function finish(db: Knex, delivery: ClaimedDelivery, result: SendResult): Promise<Outcome | null> {
+  const tell = async (tx: Knex.Transaction, delivery: DeliverySummary): Promise<void> => options.onOutcome?.(tx, delivery);
+
+  async function finish(db: Knex, delivery: ClaimedDelivery, result: SendResult, from: 'sending' | 'queued' = 'sending'): Promise<Outcome | null> {
     const outcome = judge(delivery, result);
     return inTransaction(db, async (tx) => {
-      if (!(await finishAttempt(tx, delivery.id, delivery.attempt, 'sending', outcome))) return null;
-      if (result.kind === 'refused') {
-        if (result.isHard && (result.code === 550 || delivery.class === 'campaign'))
-          await insertSuppression(tx, suppressionKey(delivery.recipient), 'bounce', outcome.at, delivery.id);
-        if (options.onBounce !== undefined) await options.onBounce(tx, { ...delivery, state: 'bounced', lastError: result.error });
-      }
+      if (!(await finishAttempt(tx, delivery.id, delivery.attempt, from, outcome))) return null;
+      if (result.kind === 'refused' && result.isHard && (result.code === 550 || delivery.class === 'campaign'))
+        await insertSuppression(tx, suppressionKey(delivery.recipient), 'bounce', outcome.at, delivery.id);
+      if (outcome.state !== 'sent' && outcome.state !== 'queued') await tell(tx, { ...delivery, state: outcome.state, lastError: outcome.error });
       return outcome;
+    });
+  }
+
+  /** Whether the delivery may not be sent, for its address is suppressed by now. */
+  function endSuppressed(db: Knex, { id, attempt }: ClaimedDelivery): Promise<boolean> {
+    return inTransaction(db, async (tx) => {
+      const ended = await markSuppressed(tx, id, attempt);
+      if (ended !== null) await tell(tx, ended);
+      return ended !== null;
+    });
+  }
+
+  /** What a process that ended left behind. */
+  async function recover(db: Knex, counts: Counts): Promise<void> {
+    if (!(await hasAbandoned(db, clock.now()))) return;
+    const recovered = await inTransaction(db, async (tx) => {
+      const moved = await recoverAbandoned(tx, clock.now());
+      for (const delivery of moved) if (delivery.state === 'unknown') await tell(tx, delivery);
+      return moved;
+    });
+    const count = recovered.filter(({ state }) => state === 'unknown').length;
+    counts.unknown += count;
+    counts.requeued += recovered.length - count;
+    if (count > 0) log.warn({ count }, 'Campaign mails were being sent when a process ended; they are listed as unknown and not sent again.');
+  }
+
+  /** Where nothing may be sent. */
+  function capture(db: Knex, limit: number): Promise<readonly DeliverySummary[]> {
+    return inTransaction(db, async (tx) => {
+      const ended = await captureDue(tx, clock.now(), limit);
+      for (const delivery of ended) if (delivery.state === 'suppressed') await tell(tx, delivery);
+      return ended;
     });
   }
 
@@ -152,8 +188,7 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
       onFailure: (error) => log.warn({ delivery: id, ...describeFailure(error) }, 'The lease of a mail that is being sent could not be renewed.'),
     });
     try {
-      const state = await markSending(db, id, number, inFuture(leaseMs));
-      if (state !== 'sending') return state;
+      if (!(await markSending(db, id, number, inFuture(leaseMs)))) return (await endSuppressed(db, delivery)) ? 'suppressed' : null;
       fault('mail.after_sending');
       return await send(smtp, delivery, attachments, lease.signal);
     } finally {
@@ -174,8 +209,7 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
         }
         const attached = await attachmentsOf(db, delivery);
         if (typeof attached === 'string') {
-          const outcome = judge(delivery, { kind: 'invalid', error: attached });
-          if (await finishAttempt(db, delivery.id, delivery.attempt, 'queued', outcome)) counts.failed += 1;
+          if ((await finish(db, delivery, { kind: 'invalid', error: attached }, 'queued')) !== null) counts.failed += 1;
           continue;
         }
         const result = await attempt(db, smtp, delivery, attached);
@@ -199,13 +233,9 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
     async sendDue(db, { limit = 500 } = {}) {
       if (isTransaction(db)) throw new AppError('internal', 'Mail is sent outside of transactions only.');
       const counts: Counts = { sent: 0, captured: 0, bounced: 0, failed: 0, unknown: 0, suppressed: 0, requeued: 0 };
-      const recovered = await recoverAbandoned(db, clock.now());
-      counts.unknown += recovered.unknown;
-      counts.requeued += recovered.requeued;
-      if (recovered.unknown > 0)
-        log.warn({ count: recovered.unknown }, 'Campaign mails were being sent when a process ended; they are listed as unknown and not sent again.');
+      await recover(db, counts);
       if (smtpUrl === null || options.sandbox === true || (await isSandbox(db))) {
-        for (const state of await captureDue(db, clock.now(), limit)) counts[state === 'suppressed' ? 'suppressed' : 'captured'] += 1;
+        for (const { state } of await capture(db, limit)) counts[state === 'suppressed' ? 'suppressed' : 'captured'] += 1;
         return counts;
       }
       client ??= makeSmtpClient(smtpUrl, CONNECTIONS);

@@ -25,6 +25,8 @@ export interface QueuedMail {
   readonly queued: boolean;
   /** Why it can never be sent. */
   readonly failure?: string;
+  /** Set when it is not sent because the address is suppressed. */
+  readonly suppressed?: true;
 }
 
 export interface MailQueue {

@@ -8,7 +8,7 @@ import { makeVirtualClock } from '../../../src/platform/clock.ts';
 import { seededRandom } from '../../../src/platform/ids.ts';
 import type { ImportResult } from '../../../src/platform/import/import.ts';
 import { makeShippedDatabase } from '../../support/database.ts';
-import { makeSmtpSink, type SinkMessage, type SmtpSink } from '../../support/smtp-sink.ts';
+import { makeSmtpSink, type SinkMessage, type SinkRule, type SmtpSink } from '../../support/smtp-sink.ts';
 import { callApi, makeStaff, staffOf, type Json, type Staff } from './staff.ts';
 
 const PASSWORD = 'a long password for the story';
@@ -32,6 +32,8 @@ export interface World {
   readonly teams: Teams;
   /** Addresses that the mail server refuses with 550. */
   readonly refused: Set<string>;
+  /** What else the mail server does with a recipient. */
+  readonly mailRules: Map<string, SinkRule>;
   /** Lets time pass up to an instant and does everything that falls due, in order. */
   until(instant: string): Promise<void>;
   /** As `until`, without work in between: the server was down, or nothing of interest happened. */
@@ -77,7 +79,8 @@ export function nppesRows(rows: number): Iterable<string> {
 export async function makeWorld(start: string): Promise<World> {
   const database = await makeShippedDatabase();
   const refused = new Set<string>();
-  const sink = await makeSmtpSink({ rules: (recipient) => (refused.has(recipient) ? 550 : 'accept') });
+  const mailRules = new Map<string, SinkRule>();
+  const sink = await makeSmtpSink({ rules: (recipient) => (refused.has(recipient) ? 550 : (mailRules.get(recipient) ?? 'accept')) });
   const clock = makeVirtualClock(start);
   const config = loadConfig({ PORT: '0', SMTP_URL: sink.url, LOG_LEVEL: 'silent', WORKER: 'false' }, import.meta.dirname);
   const app = makeApp({ ...config, databaseUrl: database.url }, { clock, db: database.db, random: seededRandom(4) });
@@ -93,6 +96,7 @@ export async function makeWorld(start: string): Promise<World> {
     url,
     sink,
     refused,
+    mailRules,
     teams: await makeTeams(app, url),
     settle,
     sleepUntil: async (instant) => {

@@ -116,7 +116,7 @@ describe('mail queue', () => {
     const recording = makeMailQueue({
       newId: () => crypto.randomUUID(),
       config: CONFIG,
-      onRefused: (_tx, delivery) => Promise.resolve(void told.push(delivery)),
+      onOutcome: (_tx, delivery) => Promise.resolve(void told.push(delivery)),
     });
     const bad = mail({ to: 'ann@praxis-münchen.example\r\nBcc: eve@evil.example', about: ABOUT, badAddress: 'record' });
     const answer = await inTransaction(desk.db, (tx) => recording.queue(tx, desk.context(), bad));

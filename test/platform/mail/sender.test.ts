@@ -16,12 +16,12 @@ describe('mail sender', () => {
   let sink: SmtpSink;
   let sender: MailSender;
   let rules = new Map<string, SinkRule>();
-  let bounced: DeliverySummary[] = [];
+  let told: DeliverySummary[] = [];
   let keys = 0;
   const files = makeFileStore({ newId: randomUUID });
 
   const makeSender = (smtpUrl: string | null, sandbox = false): MailSender =>
-    makeMailSender({ smtpUrl, clock: desk.clock, log: desk.log, files, sandbox, onBounce: (_tx, delivery) => Promise.resolve(void bounced.push(delivery)) });
+    makeMailSender({ smtpUrl, clock: desk.clock, log: desk.log, files, sandbox, onOutcome: (_tx, delivery) => Promise.resolve(void told.push(delivery)) });
   const queue = async (to: string, mailClass: QueueMail['class'] = 'campaign', more: Partial<QueueMail> = {}): Promise<string> => {
     const mail: QueueMail = {
       template: 'mail/invite',
@@ -52,7 +52,7 @@ describe('mail sender', () => {
   });
   beforeEach(async () => {
     rules = new Map();
-    bounced = [];
+    told = [];
     sink.messages.length = 0;
     sink.dropped.length = 0;
     await desk.db.raw('truncate credenza.mail_delivery, credenza.mail_suppression');
@@ -114,7 +114,7 @@ describe('mail sender', () => {
     await queue('picky@practice.example');
     expect(await sender.sendDue(desk.db)).to.include({ bounced: 3, sent: 0 });
     expect(await state(dead)).to.include({ state: 'bounced' });
-    expect(bounced.map((entry) => entry.recipient).sort()).to.deep.equal(['dead@practice.example', 'full@practice.example', 'picky@practice.example']);
+    expect(told.map((entry) => entry.recipient).sort()).to.deep.equal(['dead@practice.example', 'full@practice.example', 'picky@practice.example']);
     const suppressed = await rows(desk.db, sql`select address, reason from credenza.mail_suppression order by address`);
     expect(suppressed).to.deep.equal([{ address: 'dead@practice.example', reason: 'bounce' }]);
     const again = await queue('dead@practice.example', 'transactional');
@@ -168,12 +168,13 @@ describe('mail sender', () => {
     const transactional = await queue('kt@practice.example', 'transactional');
     const lease = new Date(desk.clock.nowMs() + MINUTE).toISOString();
     const claimed = await inTransaction(desk.db, (tx) => claimDue(tx, desk.clock.now(), lease, 10));
-    for (const delivery of claimed) expect(await markSending(desk.db, delivery.id, delivery.attempt, lease)).to.equal('sending');
+    for (const delivery of claimed) expect(await markSending(desk.db, delivery.id, delivery.attempt, lease)).to.equal(true);
     expect(await sender.sendDue(desk.db), 'the lease still holds').to.include({ sent: 0, unknown: 0 });
     pass(2 * MINUTE);
     expect(await sender.sendDue(desk.db)).to.include({ unknown: 1, requeued: 1, sent: 1 });
     expect(sink.messages.map((message) => message.parsed.messageId)).to.deep.equal([`<${transactional}@plan.example>`]);
     expect((await state(campaign))['state']).to.equal('unknown');
+    expect(told.map(({ id, state: ended }) => [id, ended])).to.deep.equal([[campaign, 'unknown']]);
   });
 
   it('takes up again what a killed sender had only claimed, and lets the first one do nothing any more', async () => {
@@ -182,7 +183,7 @@ describe('mail sender', () => {
     const [stale] = await inTransaction(desk.db, (tx) => claimDue(tx, desk.clock.now(), lease, 10));
     pass(2 * MINUTE);
     expect(await sender.sendDue(desk.db)).to.include({ sent: 1 });
-    expect(await markSending(desk.db, id, stale?.attempt ?? 0, lease)).to.equal(null);
+    expect(await markSending(desk.db, id, stale?.attempt ?? 0, lease)).to.equal(false);
     expect(await state(id)).to.include({ state: 'sent', attempt: 2 });
   });
 
@@ -192,6 +193,16 @@ describe('mail sender', () => {
     expect(await sender.sendDue(desk.db)).to.include({ suppressed: 1, sent: 0 });
     expect((await state(id))['state']).to.equal('suppressed');
     expect(sink.messages).to.have.length(0);
+    const captured = await queue('late@practice.example', 'transactional');
+    const again = await queue('later@practice.example');
+    await inTransaction(desk.db, (tx) => insertSuppression(tx, 'later@practice.example', 'unsubscribe', desk.clock.now(), null));
+    expect(await makeSender(null).sendDue(desk.db)).to.include({ suppressed: 1, captured: 1 });
+    expect((await state(captured))['state']).to.equal('captured');
+    expect(told.map((entry) => [entry.id, entry.state])).to.deep.equal([
+      [id, 'suppressed'],
+      [again, 'suppressed'],
+    ]);
+    for (const entry of told) expect(entry.lastError).to.contain('opted out');
   });
 
   it('keeps mail queued when the server cannot be reached, says so in one line, and sends when it is back', async () => {

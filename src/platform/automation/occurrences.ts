@@ -1,5 +1,5 @@
 import { DateTime } from 'luxon';
-import { nextCronInstant } from '../calendar/recurrence.ts';
+import { isSecondOccurrence, nextCronInstant } from '../calendar/recurrence.ts';
 import type { Instant, PlainDate } from '../clock.ts';
 import { isAppError } from '../errors.ts';
 import { addDuration, parseDuration } from '../expression/durations.ts';
@@ -46,8 +46,7 @@ export function occurrencesUntil(
  */
 export function localText(instant: Instant, zone: string): string {
   const local = DateTime.fromISO(instant, { zone });
-  const isSecond = local.getPossibleOffsets().some((other) => other < local);
-  return local.toFormat(isSecond ? "yyyy-MM-dd'T'HH:mmZZ" : "yyyy-MM-dd'T'HH:mm");
+  return local.toFormat(isSecondOccurrence(instant, zone) ? "yyyy-MM-dd'T'HH:mmZZ" : "yyyy-MM-dd'T'HH:mm");
 }
 
 type DateTrigger = Extract<RuleTrigger, { date: string }>;

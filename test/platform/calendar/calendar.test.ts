@@ -149,6 +149,11 @@ describe('recurrence', () => {
     expect(nextCronInstant('30 2 * * *', zone, '2026-03-08T05:00:00.000Z')).to.equal('2026-03-08T07:00:00.000Z');
     expect(nextCronInstant('30 1 * * *', zone, '2026-11-01T04:00:00.000Z')).to.equal('2026-11-01T05:30:00.000Z');
     expect(nextCronInstant('30 1 * * *', zone, '2026-11-01T05:30:00.000Z')).to.equal('2026-11-02T06:30:00.000Z');
+    for (const pattern of ['15,45 1 * * *', '15 1,5 * * *', '15 1-3 * * *'])
+      expect((nextCronInstant(pattern, zone, '2026-11-01T05:45:00.000Z') ?? '') > '2026-11-01T07', `${pattern}: not in the second of the equal hours`).to.equal(
+        true,
+      );
+    expect(nextCronInstant('*/30 1 * * *', zone, '2026-11-01T05:30:00.000Z'), 'an interval in both').to.equal('2026-11-01T06:00:00.000Z');
     expect(nextLocal('2026-03-08', '02:30', zone)).to.equal('2026-03-08T07:00:00.000Z');
     expect(nextCronInstant('0 8 30 2 *', zone, '2026-01-01T00:00:00.000Z')).to.equal(null);
   });

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
-import { AppError, type ErrorDetail } from './platform/errors.ts';
+import { AppError, isAppError, type ErrorDetail } from './platform/errors.ts';
+import { readDkimKey, type DkimKey } from './platform/mail/dkim.ts';
+import { parseSender } from './platform/mail/address.ts';
 
 interface Setting {
   readonly name: string;
@@ -20,6 +22,20 @@ const isUrlOf =
   (protocols: readonly string[]) =>
   (value: string): string | null =>
     value === '' || (URL.canParse(value) && protocols.includes(new URL(value).protocol)) ? null : `must be a URL that starts with ${protocols.join(' or ')}//`;
+
+const isHostName = (value: string): boolean =>
+  value.length <= 253 && /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/.test(value);
+
+/** What is wrong with a value, or null when it can be read. */
+function complaintOf(read: () => unknown): string | null {
+  try {
+    read();
+    return null;
+  } catch (error) {
+    if (isAppError(error)) return `is not usable: ${error.message.replace(/\.$/, '')}`;
+    throw error;
+  }
+}
 
 const NAMED_NETWORKS: readonly string[] = ['loopback', 'linklocal', 'uniquelocal'];
 
@@ -115,6 +131,24 @@ export const SETTINGS = [
     check: (v: string) =>
       v === '' || /^[A-Za-z0-9._-]{1,28}@[A-Za-z0-9.-]{1,200}$/.test(v) ? null : 'must be name@domain, with at most 28 letters before the @',
   },
+  {
+    name: 'DKIM_KEY_FILE',
+    fallback: '',
+    help: 'File with the RSA key (PEM, 2048 bits or more) that outgoing mail is signed with; empty sends unsigned.',
+    check: (v: string) => (v === '' ? null : complaintOf(() => readDkimKey(v))),
+  },
+  {
+    name: 'DKIM_SELECTOR',
+    fallback: '',
+    help: 'Name under which the public key stands in DNS: DKIM_SELECTOR._domainkey.DKIM_DOMAIN.',
+    check: (v: string) => (v === '' || isHostName(v) ? null : 'must be letters, digits and -, in parts separated by dots'),
+  },
+  {
+    name: 'DKIM_DOMAIN',
+    fallback: '',
+    help: 'Domain that signs; default the domain of MAIL_FROM, which DMARC wants it to be (or a parent of it).',
+    check: (v: string) => (v === '' || isHostName(v) ? null : 'must be a domain'),
+  },
   { name: 'PLAN_NAME', fallback: 'Example Health Plan', help: 'Name of the health plan in mails and pages.' },
   { name: 'PLAN_ADDRESS', fallback: '1 Example Street, Springfield, MA 01101', help: 'Postal address in campaign mail.' },
   { name: 'PLAN_PHONE', fallback: '+1 413 555 0100', help: 'Phone number in acknowledgements.' },
@@ -154,6 +188,8 @@ export interface Config {
   readonly mailDomain: string;
   /** Address that mails leave with as their return path, a mark for each added; null: the sender's own. */
   readonly mailBounces: string | null;
+  /** The key that outgoing mail is signed with; null: it leaves unsigned. */
+  readonly dkim: DkimKey | null;
   readonly planName: string;
   readonly planAddress: string;
   readonly planPhone: string;
@@ -167,6 +203,15 @@ export interface Config {
     readonly source: 'environment' | '.env' | 'default';
     readonly help: string;
   }[];
+}
+
+function dkimOf(file: string, selector: string, domain: string): DkimKey {
+  return { domain, selector, privateKey: readDkimKey(file) };
+}
+
+function domainOf(sender: string): string {
+  const { address } = parseSender(sender);
+  return address.slice(address.lastIndexOf('@') + 1);
 }
 
 function readDotEnv(directory: string): ReadonlyMap<string, string> {
@@ -201,8 +246,12 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     const source = fromEnvironment !== undefined ? ('environment' as const) : fromFile !== undefined ? ('.env' as const) : ('default' as const);
     return { name: setting.name, value, source, help: setting.help };
   });
-  if (errors.length > 0) throw new AppError('config_invalid', errors.map((entry) => entry.detail).join(' '), { errors });
   const get = (name: SettingName): string => listing.find((entry) => entry.name === name)?.value ?? '';
+  if ((get('DKIM_KEY_FILE') === '') !== (get('DKIM_SELECTOR') === '')) {
+    const detail = 'DKIM_KEY_FILE and DKIM_SELECTOR are set both or neither.';
+    errors.push({ pointer: get('DKIM_SELECTOR') === '' ? '/DKIM_SELECTOR' : '/DKIM_KEY_FILE', code: 'invalid', detail, fix: 'Set the other one too.' });
+  }
+  if (errors.length > 0) throw new AppError('config_invalid', errors.map((entry) => entry.detail).join(' '), { errors });
   const secrets = new Set<string>(SETTINGS.filter((setting) => 'secret' in setting).map((setting) => setting.name));
   return {
     port: Number(get('PORT')),
@@ -225,6 +274,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     mailFrom: get('MAIL_FROM'),
     mailDomain: get('MAIL_DOMAIN'),
     mailBounces: get('MAIL_BOUNCES') || (get('SMTP_LISTEN_PORT') === '' ? null : bouncesAt(get('MAIL_DOMAIN'))),
+    dkim: get('DKIM_KEY_FILE') === '' ? null : dkimOf(get('DKIM_KEY_FILE'), get('DKIM_SELECTOR'), get('DKIM_DOMAIN') || domainOf(get('MAIL_FROM'))),
     planName: get('PLAN_NAME'),
     planAddress: get('PLAN_ADDRESS'),
     planPhone: get('PLAN_PHONE'),

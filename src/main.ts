@@ -136,7 +136,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       planPhone: config.planPhone,
     },
   });
-  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onOutcome, bounceAddress: config.mailBounces });
+  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onOutcome, bounceAddress: config.mailBounces, dkim: config.dkim });
   const settleMail = makeSettleMail({ clock, onOutcome });
   const unsubscribe = makeUnsubscribe({ clock, onUnsubscribe: makeDeliveryTransition(told, 'unsubscribe') });
   const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });

@@ -8,6 +8,7 @@ import type { FileStore } from '../files/types.ts';
 import type { Log } from '../log.ts';
 import { isTransaction } from '../sql.ts';
 import { parseSender, returnPath, suppressionKey } from './address.ts';
+import type { DkimKey } from './dkim.ts';
 import { keepLease } from './lease.ts';
 import {
   captureDue,
@@ -46,6 +47,8 @@ export interface MailSenderOptions {
   readonly onOutcome?: DeliveryHook;
   /** Address that reports about failed deliveries come back to, with a mark for each mail; null or absent: the sender's own. */
   readonly bounceAddress?: string | null;
+  /** The key that mail is signed with; null or absent: mail leaves unsigned. */
+  readonly dkim?: DkimKey | null;
   /** Milliseconds; 60,000 unless told. */
   readonly leaseMs?: number;
 }
@@ -73,6 +76,7 @@ type Counts = { -readonly [K in keyof SendCounts]: SendCounts[K] };
 export function makeMailSender(options: MailSenderOptions): MailSender {
   const { clock, log, smtpUrl, leaseMs = LEASE_MS } = options;
   let client: SmtpClient | null = null;
+  const warned = new Set<string>();
   const inFuture = (ms: number): string => new Date(clock.nowMs() + ms).toISOString();
   const later = (attempt: number, firstMs: number, mostMs: number): string => inFuture(Math.min(firstMs * 2 ** Math.min(attempt - 1, 20), mostMs));
 
@@ -95,6 +99,18 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
       case 'unreachable':
         return { state: 'queued', error: result.error, at, nextAttemptAt: later(delivery.attempt, 60_000, 15 * 60_000) };
     }
+  }
+
+  /** What a campaign mail that left lacks for the one-click unsubscription that receivers of bulk mail demand (RFC 8058); once each in the life of a process. */
+  function warnOfCampaign({ headers }: ClaimedDelivery): void {
+    const warn = (setting: string, text: string): void => {
+      if (!warned.has(setting)) log.warn({ setting }, text);
+      warned.add(setting);
+    };
+    if ((options.dkim ?? null) === null)
+      warn('DKIM_KEY_FILE', 'Campaign mail leaves without a DKIM signature: receivers show no one-click unsubscription and may refuse it. Set DKIM_KEY_FILE.');
+    if (!(headers['List-Unsubscribe'] ?? '').startsWith('<https:'))
+      warn('PUBLIC_URL', 'Campaign mail leaves with links that are not https: receivers show no one-click unsubscription. Set PUBLIC_URL to an https address.');
   }
 
   const tell = async (tx: Knex.Transaction, delivery: DeliverySummary): Promise<void> => options.onOutcome?.(tx, delivery);
@@ -217,6 +233,7 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
         if (result === 'suppressed' || result === null) continue;
         fault('mail.after_send');
         if (result.kind === 'unreachable') down = result.error;
+        if (result.kind === 'accepted' && delivery.class === 'campaign') warnOfCampaign(delivery);
         const outcome = await finish(db, delivery, result);
         fault('mail.after_sent');
         if (outcome !== null) counts[outcome.state === 'queued' ? 'requeued' : outcome.state] += 1;
@@ -238,7 +255,7 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
         for (const { state } of await capture(db, limit)) counts[state === 'suppressed' ? 'suppressed' : 'captured'] += 1;
         return counts;
       }
-      client ??= makeSmtpClient(smtpUrl, CONNECTIONS);
+      client ??= makeSmtpClient(smtpUrl, CONNECTIONS, options.dkim);
       for (let left = limit; left > 0; left -= BATCH) {
         const size = Math.min(BATCH, left);
         const batch = await inTransaction(db, (tx) => claimDue(tx, clock.now(), inFuture(leaseMs), size));

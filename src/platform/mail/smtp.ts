@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { createTransport, type SendMailOptions } from 'nodemailer';
+import { SIGNED_FIELDS, type DkimKey } from './dkim.ts';
 
 /** What an attempt to hand a mail to the server came to. */
 export type SendResult =
@@ -55,8 +56,8 @@ export function judgeFailure(failure: SmtpFailure, hasDataStarted: boolean): Sen
   return { kind: 'unreachable', error };
 }
 
-/** A pool of connections to one SMTP server. Nothing connects before the first mail. */
-export function makeSmtpClient(url: string, connections: number): SmtpClient {
+/** A pool of connections to one SMTP server, which signs what it sends if it has a key. Nothing connects before the first mail. */
+export function makeSmtpClient(url: string, connections: number, dkim: DkimKey | null = null): SmtpClient {
   const transport = createTransport({
     pool: true,
     url,
@@ -71,16 +72,23 @@ export function makeSmtpClient(url: string, connections: number): SmtpClient {
     socketCloseTimeout: 0,
     disableFileAccess: true,
     disableUrlAccess: true,
+    ...(dkim === null
+      ? {}
+      : { dkim: { domainName: dkim.domain, keySelector: dkim.selector, privateKey: dkim.privateKey, headerFieldNames: SIGNED_FIELDS.join(':') } }),
   });
   const leaving = new Map<string, PassThrough>();
-  // The stream is read only after the server's 354, so its first read is the moment from which the outcome is in doubt.
-  transport.use('stream', (mail, done) => {
-    const body = new PassThrough();
-    leaving.set(mail.message.messageId(), body);
-    mail.message.processFunc((input) => {
-      input.on('error', (error) => body.destroy(error));
-      return input.pipe(body);
-    });
+  // The connection reads its stream only after the server's 354, so its first read is the moment from which the outcome is in
+  // doubt. Nothing stands behind this stream: the signer reads the whole message long before.
+  transport.use('stream', ({ message }, done) => {
+    const open = message.createReadStream.bind(message);
+    message.createReadStream = (options) => {
+      const body = new PassThrough();
+      leaving.set(message.messageId(), body);
+      const made = open(options);
+      made.on('error', (error) => body.destroy(error));
+      body.on('close', () => made.destroy());
+      return made.pipe(body);
+    };
     done();
   });
   return {

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { NPI_FUNCTIONS } from '../../src/network/npi/functions.ts';
 import { checkRules } from '../../src/platform/automation/compile.ts';
+import { findLoops } from '../../src/platform/automation/loops.ts';
 import { runRuleTests } from '../../src/platform/automation/rule-tests.ts';
 import { compileJs } from '../../src/platform/expression/to-js.ts';
 import type { EvalContext, Row } from '../../src/platform/expression/types.ts';
@@ -54,6 +55,10 @@ describe('Shipped metadata', () => {
   it('has no finding of the linter, and the tests in its rules hold', () => {
     expect(checkMetadata(set, extensions)).to.deep.equal([]);
     expect([...model.rules.values()].flatMap((rule) => rule.tests ?? []).length).to.be.greaterThan(8);
+  });
+
+  it('has no rules that start each other in a circle but those that are known to end', () => {
+    expect(findLoops(model).map(({ detail }) => detail)).to.deep.equal([]);
   });
 
   it('gives every object a layout and a view, and every path state a label of its value set', () => {

@@ -10,6 +10,7 @@ import { kindNamed, newFile } from '../../platform/metadata/new-file.ts';
 import { packageFiles, writePackage } from '../../platform/metadata/write-files.ts';
 import { dictionaryOf } from '../../platform/schema/dictionary.ts';
 import { reportDrift } from '../../platform/schema/drift.ts';
+import { findLoops, type Loop } from '../../platform/automation/loops.ts';
 import { remarksOn, type Remark } from '../../platform/schema/remarks.ts';
 import type { ApplyOptions } from '../../platform/schema/change.ts';
 import type { Wish } from '../../platform/schema/planner.ts';
@@ -37,9 +38,13 @@ export const METADATA_COMMANDS: readonly Command[] = [
     run: (call) =>
       withApp(call, async (app) => {
         try {
-          const remarks = remarksOn(await app.store.preview(wishOf(call)));
+          const model = await app.store.preview(wishOf(call));
+          const remarks = [...remarksOn(model), ...findLoops(model)];
           if (call.isSet('json')) printJson(call.io, { ok: true, errors: [], remarks });
-          else printRemarks(call, remarks);
+          else {
+            call.io.out('The metadata is in order.\n');
+            printRemarks(call, remarks);
+          }
           return 0;
         } catch (error) {
           if (!call.isSet('json') || !isAppError(error, 'metadata_invalid')) throw error;
@@ -166,15 +171,18 @@ function shippedSet({ config, io }: Call) {
   return loadMetadata(metadataDirectories(config.packages.map((entry) => resolve(io.directory, entry))));
 }
 
-function printRemarks(call: Call, remarks: readonly Remark[]): void {
-  call.io.out('The metadata is in order.\n');
+function printRemarks(call: Call, remarks: readonly (Remark | Loop)[]): void {
   for (const { pointer, detail, fix } of remarks) call.io.out(`Remark: ${detail} ${fix} (${pointer})\n`);
 }
 
 async function showPlan(call: Call, app: App, wish: Wish): Promise<number> {
   const { steps, hash, conflicts } = await app.store.plan(wish, { allowDestructive: call.isSet('allow-destructive') });
-  if (call.isSet('json')) printJson(call.io, { steps: steps.map(shownStep), hash, conflicts });
-  else printPlan(call.io, steps, hash);
+  const remarks = findLoops(await app.store.preview(wish));
+  if (call.isSet('json')) printJson(call.io, { steps: steps.map(shownStep), hash, conflicts, remarks });
+  else {
+    printPlan(call.io, steps, hash);
+    printRemarks(call, remarks);
+  }
   sayConflicts(call, conflicts);
   return steps.some((step) => step.class === 'refused') ? 1 : 0;
 }

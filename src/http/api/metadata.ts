@@ -8,6 +8,7 @@ import { packageFiles } from '../../platform/metadata/write-files.ts';
 import { actorOf } from '../../platform/record/actor.ts';
 import type { ApplyOptions } from '../../platform/schema/change.ts';
 import { reportDrift } from '../../platform/schema/drift.ts';
+import { findLoops } from '../../platform/automation/loops.ts';
 import type { Wish } from '../../platform/schema/planner.ts';
 import { shownStep } from '../../platform/schema/shown-step.ts';
 import type { ModelStore } from '../../platform/schema/store.ts';
@@ -102,7 +103,8 @@ async function change(deps: MetadataRouteDeps, context: CallContext, body: Chang
 
 async function plan({ store }: MetadataRouteDeps, wish: Wish, allowDestructive: boolean): Promise<Answer> {
   const { steps, hash: planned, conflicts } = await store.plan(wish, { allowDestructive });
-  return { body: { data: { steps: steps.map(shownStep), hash: planned, conflicts } } };
+  const remarks = findLoops(await store.preview(wish));
+  return { body: { data: { steps: steps.map(shownStep), hash: planned, conflicts, remarks } } };
 }
 
 async function apply({ store }: MetadataRouteDeps, context: CallContext, wish: Wish, options: ApplyOptions): Promise<Answer> {

@@ -22,6 +22,10 @@ const METADATA_STEP = shape(
 );
 const CONFLICT = shape({ pointer: TEXT, before: ANY, files: ANY, local: ANY }, ['before', 'files', 'local']);
 const PLAN = { steps: listOf(METADATA_STEP), hash: TEXT, conflicts: listOf(CONFLICT) };
+const REMARKS = {
+  ...listOf(shape({ pointer: TEXT, code: TEXT, detail: TEXT, fix: TEXT })),
+  description: 'Of a plan: rules that may start each other in a circle.',
+};
 const DIFFERENCE = shape(
   {
     noun: TEXT,
@@ -35,8 +39,11 @@ const DIFFERENCE = shape(
 
 /** Shapes of the answers. */
 export const METADATA_SCHEMAS: Json = {
-  MetadataPlan: shape(PLAN),
-  MetadataApplied: shape({ ...PLAN, version: { ...WHOLE, description: 'The version in force afterwards; missing for a dry run.' } }, ['version']),
+  MetadataPlan: shape({ ...PLAN, remarks: REMARKS }),
+  MetadataApplied: shape({ ...PLAN, remarks: REMARKS, version: { ...WHOLE, description: 'The version in force afterwards; missing for a dry run.' } }, [
+    'version',
+    'remarks',
+  ]),
   MetadataState: shape(
     {
       version: WHOLE,

@@ -9,6 +9,7 @@ import type { MatchingRecords, RuleFile, RuleStep, RuleTrigger } from '../metada
 import type { Model, ObjectModel } from '../model/types.ts';
 import type { Compiled, CompiledRule, CompiledStep, Matching } from './types.ts';
 import { cronComplaint } from './occurrences.ts';
+import { becameTrueComplaint, goneComplaint } from './triggers.ts';
 import { checkStepKeys, stepKeys } from './step-keys.ts';
 
 export interface RuleSet {
@@ -67,6 +68,9 @@ export function triggerObject(model: Model, file: RuleFile): string | null {
   if ('updated' in on) return on.updated;
   if ('entered' in on) return on.entered;
   if ('left' in on) return on.left;
+  if ('deleted' in on) return on.deleted;
+  if ('restored' in on) return on.restored;
+  if ('becameTrue' in on) return on.becameTrue;
   if ('date' in on) return on.date.split('.')[0] ?? null;
   if ('schedule' in on) return on.for?.object ?? null;
   return model.mailboxes.get(on.mail)?.creates.message.object ?? wrong(file, '/on/mail', `There is no mailbox "${on.mail}".`);
@@ -83,6 +87,8 @@ function compileRule(model: Model, file: RuleFile): CompiledRule {
   const variables: Record<string, ExprType> = object !== null && hasBefore(file) ? { old: { kind: 'record', object } } : {};
   const when = file.when === undefined ? null : compileAt(model, file, '/when', file.when, object, variables);
   if (when !== null) requireBoolean(file, '/when', when);
+  const unfit = 'becameTrue' in file.on ? becameTrueComplaint(model, when) : goneComplaint(file);
+  if (unfit !== null) wrong(file, unfit.pointer, unfit.detail);
   const created: Record<string, ExprType> = {};
   const keys = stepKeys(file.do);
   const steps = file.do.map((step, index) => {
@@ -95,7 +101,7 @@ function compileRule(model: Model, file: RuleFile): CompiledRule {
 }
 
 /** Triggers whose event has a before-image, which expressions see as `old`. */
-function hasBefore(file: RuleFile): boolean {
+export function hasBefore(file: RuleFile): boolean {
   return 'updated' in file.on || 'entered' in file.on || 'left' in file.on;
 }
 

@@ -3,6 +3,7 @@ import type { CallContext } from '../access/types.ts';
 import type { ExprType } from '../expression/types.ts';
 import type { RuleFile } from '../metadata/types.ts';
 import type { Model } from '../model/types.ts';
+import { hasBefore } from './compile.ts';
 import { HIDDEN, type Sight } from './sight.ts';
 import type { RuleRun, StepTrace } from './types.ts';
 
@@ -20,7 +21,7 @@ export async function explainRuns(
 ): Promise<readonly RuleRun[]> {
   if (sight.whole || object === null) return runs;
   const on = file.on;
-  const variables: Readonly<Record<string, ExprType>> = 'updated' in on || 'entered' in on || 'left' in on ? { old: { kind: 'record', object } } : {};
+  const variables: Readonly<Record<string, ExprType>> = hasBefore(file) ? { old: { kind: 'record', object } } : {};
   const shown: RuleRun[] = [];
   for (const run of runs) {
     const { when, values, steps, reason, missed } = run.trace;

@@ -3,14 +3,15 @@ import type { CallContext } from '../access/types.ts';
 import type { Instant } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { compileJs } from '../expression/to-js.ts';
-import { treeOf, type Expr } from '../expression/tree.ts';
+import { treeOf } from '../expression/tree.ts';
 import type { ExprType, Row } from '../expression/types.ts';
 import { listLoggedEvents } from '../jobs/events.ts';
 import type { Model } from '../model/types.ts';
 import { rowOf } from '../record/images.ts';
-import { compileRules, triggerObject } from './compile.ts';
+import { compileRules, hasBefore, triggerObject } from './compile.ts';
 import { makeEvaluator, valuesRead, type Evaluator } from './evaluate.ts';
 import { explainRuns } from './explain-runs.ts';
+import { andItems } from './loops.ts';
 import { matchEvent, type MayName } from './match.ts';
 import { fireInstant } from './occurrences.ts';
 import { loadRows, objectOf } from './records.sql.ts';
@@ -142,9 +143,7 @@ function firesOf({ context, rule, mayName }: Scene, row: Row): Explanation['fire
 }
 
 function variablesOf(rule: CompiledRule): Readonly<Record<string, ExprType>> {
-  const on = rule.file.on;
-  const hasOld = 'updated' in on || 'entered' in on || 'left' in on;
-  return hasOld && rule.object !== null ? { old: { kind: 'record', object: rule.object } } : {};
+  return hasBefore(rule.file) && rule.object !== null ? { old: { kind: 'record', object: rule.object } } : {};
 }
 
 function mayAskAll({ sight, rule }: Scene): boolean {
@@ -193,10 +192,6 @@ async function operandOf({ context, sight, evaluator, rule, recordId }: Scene, p
 function closedKey(model: Model, step: { readonly object: string; readonly field: string; readonly kind: string }): string {
   const relation = step.kind === 'many' ? objectOf(model, step.object).toMany.get(step.field) : undefined;
   return relation === undefined ? `${step.object}.${step.field}` : `${relation.object}.${relation.via}`;
-}
-
-function andItems(node: Expr): readonly Expr[] {
-  return node.kind === 'logic' && node.operator === 'and' ? node.items.flatMap(andItems) : [node];
 }
 
 function findRule(context: CallContext, name: string): CompiledRule | null {

@@ -2,10 +2,10 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import type { Row } from '../expression/types.ts';
 import type { EventRow } from '../jobs/types.ts';
-import type { Model } from '../model/types.ts';
+import type { Model, ObjectModel } from '../model/types.ts';
 import { rowOf } from '../record/images.ts';
 import { makeEvaluator, valuesRead, type Evaluator } from './evaluate.ts';
-import { objectOf } from './records.sql.ts';
+import { changesAt, objectOf } from './records.sql.ts';
 import type { NewRun } from './runs.sql.ts';
 import type { CompiledRule, RuleRun, RunTrace } from './types.ts';
 
@@ -21,6 +21,11 @@ export function triggerObstacle(rule: CompiledRule, event: EventRow, mayName: Ma
   const on = rule.file.on;
   if (event.object !== rule.object) return `The event is about ${event.object}.`;
   if ('created' in on) return event.kind === 'created' ? null : `The record was ${event.kind}, not created.`;
+  if ('deleted' in on || 'restored' in on) {
+    const wanted = 'deleted' in on ? 'deleted' : 'restored';
+    return event.kind === wanted ? null : `The record was ${event.kind}, not ${wanted}.`;
+  }
+  if ('becameTrue' in on) return event.kind === 'created' || event.kind === 'updated' ? null : `The record was ${event.kind}, not created or updated.`;
   if ('updated' in on) {
     if (event.kind !== 'updated') return `The record was ${event.kind}, not updated.`;
     const watched = on.fields;
@@ -72,9 +77,12 @@ export async function matchEvent(
   if (obstacle !== null) return ids.map((recordId) => ({ recordId, matched: false, reason: obstacle, trace: {} }));
   const object = objectOf(context.model, event.object);
   const results: MatchResult[] = [];
-  const images =
-    event.recordId === null || event.after === null ? await evaluator.loads.rows(event.object, ids) : new Map([[event.recordId, rowOf(object, event.after)]]);
   const before = event.before === null ? null : rowOf(object, event.before);
+  // A record in the trash has the values that it had.
+  const image = event.kind === 'deleted' ? before : event.after === null ? null : rowOf(object, event.after);
+  const images =
+    event.recordId === null || image === null ? await evaluator.loads.rows(event.object, ids, event.kind === 'deleted') : new Map([[event.recordId, image]]);
+  const wasOf = 'becameTrue' in rule.file.on ? await statesBefore(db, event, object, images) : null;
   for (const recordId of ids) {
     const after = images.get(recordId);
     if (after === undefined) {
@@ -82,11 +90,24 @@ export async function matchEvent(
       continue;
     }
     const state = stateObstacle(rule, context.model, before, after, event.kind === 'updated', mayName);
-    results.push(
-      state === null ? await matchCondition(context, rule, recordId, after, before, evaluator) : { recordId, matched: false, reason: state, trace: {} },
-    );
+    if (state !== null) {
+      results.push({ recordId, matched: false, reason: state, trace: {} });
+      continue;
+    }
+    const match = await matchCondition(context, rule, recordId, after, before, evaluator);
+    const was = match.matched ? (wasOf?.get(recordId) ?? null) : null;
+    const held = was !== null && rule.when !== null && (await evaluator.evaluate(rule.when, was, {})) === true;
+    results.push(held ? { recordId, matched: false, reason: `The condition held before, too: ${rule.when.typed.text}`, trace: match.trace } : match);
   }
   return results;
+}
+
+/** The records of an event as they were before it; what was not there is left out. For a block, which has no images, the history of the moment tells. */
+async function statesBefore(db: Knex, event: EventRow, object: ObjectModel, now: ReadonlyMap<string, Row>): Promise<ReadonlyMap<string, Row>> {
+  if (event.kind === 'created') return new Map();
+  if (event.recordId !== null) return event.before === null ? new Map() : new Map([[event.recordId, rowOf(object, event.before)]]);
+  const changes = await changesAt(db, object, [...now.keys()], event.at);
+  return new Map([...now].map(([id, row]) => [id, { ...row, ...changes.get(id) }]));
 }
 
 /** Evaluates a rule's condition over a record's image, with the values it looked at. */

@@ -1,11 +1,12 @@
 import type { Knex } from 'knex';
+import type { Instant } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Row } from '../expression/types.ts';
 import { wholeTable } from '../model/read-table.sql.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
 import { imageOf, rowOf } from '../record/images.ts';
 import { columnsOf } from '../record/related.sql.ts';
-import { EMPTY, ident, rows, schemaOf, sql } from '../sql.ts';
+import { EMPTY, ident, platformTable, rows, schemaOf, sql } from '../sql.ts';
 
 /** Records by id, as expressions see them; those in the trash too when asked for. Rules act for the system: no row rule narrows this. Reads only. */
 export async function loadRows(db: Knex, model: Model, objectName: string, ids: readonly string[], withTrash = false): Promise<ReadonlyMap<string, Row>> {
@@ -46,6 +47,31 @@ export async function loadRelatedTo(
     else known.push(rowOf(object, imageOf(object, row)));
   }
   return byParent;
+}
+
+/**
+ * The values that records had before they were updated at a moment, as expressions see them: those that the update changed. Where one was
+ * updated more than once in that millisecond, what it had before the first counts. Reads only.
+ */
+export async function changesAt(db: Knex, object: ObjectModel, ids: readonly string[], at: Instant): Promise<ReadonlyMap<string, Row>> {
+  if (ids.length === 0) return new Map();
+  const found = await rows(
+    db,
+    sql`select record_id, changes from ${platformTable(db, 'record_history')}
+        where record_id = any(${[...ids]}::uuid[]) and at = ${at}::timestamptz and kind = 'updated' order by record_id, version desc`,
+  );
+  const byId = new Map([...object.fields.values()].map((field) => [field.id, field.name]));
+  const before = new Map<string, Record<string, unknown>>();
+  for (const row of found) {
+    const id = String(row['record_id']);
+    const values = before.get(id) ?? {};
+    for (const [field, change] of Object.entries(row['changes'] as Readonly<Record<string, readonly [unknown, unknown]>>)) {
+      const name = byId.get(field);
+      if (name !== undefined) values[name] = change[0];
+    }
+    before.set(id, values);
+  }
+  return new Map([...before].map(([id, values]) => [id, rowOf(object, values)]));
 }
 
 /** An object by name. */

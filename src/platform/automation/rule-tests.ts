@@ -80,6 +80,8 @@ function stepsFor(model: Model, rule: CompiledRule, test: RuleTest, at: Instant)
     return { steps: [], reason: "The record does not fit the filter of the rule's schedule." };
   if (rule.when !== null && rule.when.run(row, context({})) !== true)
     return { steps: [], reason: `The rule's condition does not hold: ${rule.file.when ?? ''}` };
+  if ('becameTrue' in rule.file.on && old !== null && rule.when?.run(old, context({})) === true)
+    return { steps: [], reason: `The rule's condition held before, too: ${rule.file.when ?? ''}` };
   const isDone = (step: CompiledStep): boolean => {
     const repeats = step.forEach === null ? [{}] : eachOf(model, step, row, context, others).map((each) => ({ each }));
     return repeats.some((variables) => step.when === null || step.when.run(row, context(variables)) === true);

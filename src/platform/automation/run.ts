@@ -12,7 +12,7 @@ import type { Model } from '../model/types.ts';
 import { rowOf } from '../record/images.ts';
 import { requireInForce } from '../schema/processes.sql.ts';
 import { systemCall } from './call-context.ts';
-import type { RuleSet } from './compile.ts';
+import { hasBefore, type RuleSet } from './compile.ts';
 import { makeCrew } from './crew.ts';
 import { Overlap } from './overlaps.ts';
 import { objectOf } from './records.sql.ts';
@@ -119,7 +119,7 @@ async function perform(tx: Knex.Transaction, tools: RunTools, data: RunData, mod
   if (rule === undefined) return skip(`The rule "${run.rule}" is no longer there or was switched off.`);
   let record: RuleRecord | null = null;
   if (run.recordId !== null && run.object !== null) {
-    const row = (await data.rows(run.object, [run.recordId])).get(run.recordId);
+    const row = await rowFor(data, model, rule, run, run.object, run.recordId);
     if (row === undefined) return skip('The record is no longer there.');
     record = { object: run.object, id: run.recordId, row };
   }
@@ -133,8 +133,17 @@ function callOf(tools: RunTools, model: Model, rule: CompiledRule, run: RuleRun)
   return systemCall(model, tools.clock, tools.random, `rule ${rule.name}`, { kind: 'rule', rule: rule.name, ruleVersion: model.version, run: run.id, chain });
 }
 
+/** The record as it is now; one that was put into the trash as it is there, or was when it is gone from it too. */
+async function rowFor(data: RunData, model: Model, rule: CompiledRule, run: RuleRun, object: string, id: string): Promise<Row | undefined> {
+  const isGone = 'deleted' in rule.file.on;
+  const row = (await data.rows(object, [id], isGone)).get(id);
+  if (row !== undefined || !isGone || run.eventId === null) return row;
+  const before = await data.before(run.eventId);
+  return before === null ? undefined : rowOf(objectOf(model, object), before);
+}
+
 async function oldOf(data: RunData, model: Model, rule: CompiledRule, run: RuleRun): Promise<Row | null> {
-  if (run.eventId === null || rule.object === null) return null;
+  if (run.eventId === null || rule.object === null || !hasBefore(rule.file)) return null;
   const before = await data.before(run.eventId);
   return before === null ? null : rowOf(objectOf(model, rule.object), before);
 }

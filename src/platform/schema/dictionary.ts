@@ -44,7 +44,7 @@ function pathPart(object: ObjectModel): string {
 }
 
 function objectOfRule(on: object): string | null {
-  const [named] = ['created', 'updated', 'entered', 'left'].flatMap((key) => (key in on ? [Reflect.get(on, key)] : []));
+  const [named] = ['created', 'updated', 'entered', 'left', 'deleted', 'restored', 'becameTrue'].flatMap((key) => (key in on ? [Reflect.get(on, key)] : []));
   return typeof named === 'string' ? named : null;
 }
 

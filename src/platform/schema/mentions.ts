@@ -6,7 +6,7 @@ import type { Affected } from './types.ts';
 
 const MOST = 100;
 /** Members that name the object which what stands beside and below them is about. */
-const ABOUT = new Set(['object', 'created', 'updated', 'entered', 'left', 'deleted', 'to']);
+const ABOUT = new Set(['object', 'created', 'updated', 'entered', 'left', 'deleted', 'restored', 'becameTrue', 'to']);
 
 interface Search {
   readonly model: Model;

@@ -38,6 +38,7 @@ import { makeLog, type Log } from './platform/log.ts';
 import { makeInboundMail, type InboundMail } from './platform/mail/inbound.ts';
 import { isMailDue, isSandbox } from './platform/mail/mail.sql.ts';
 import { makeMailQueue } from './platform/mail/queue.ts';
+import { makeMailRetention } from './platform/mail/retention.ts';
 import { makeMailSender } from './platform/mail/sender.ts';
 import { makeSettleMail, type SettleMail } from './platform/mail/settle.ts';
 import { makeUnsubscribe, type Unsubscribe } from './platform/mail/suppression.ts';
@@ -169,6 +170,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       searchWork,
       matching,
       makeHistoryYears({ clock, log }),
+      makeMailRetention({ clock, log, policies: policyLookup, context: () => systemContext({ kind: 'command', name: 'mail-retention' }) }),
     ],
   });
   const bounceAddress = config.mailBounces ?? bouncesAt(config.mailDomain);

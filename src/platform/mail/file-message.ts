@@ -1,8 +1,6 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
-import { compileJs } from '../expression/to-js.ts';
-import type { EvalContext } from '../expression/types.ts';
 import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
 import type { Expression } from '../metadata/scalars.ts';
@@ -14,6 +12,8 @@ import type { PolicyLookup } from '../record/related.sql.ts';
 import type { RecordEngine } from '../record/types.ts';
 import {
   aboutOfSent,
+  BOUNCES,
+  countAcknowledged,
   insertInbound,
   isFiledWithoutHash,
   isLive,
@@ -25,9 +25,11 @@ import {
   threadsOfSame,
   type ThreadRef,
 } from './inbound.sql.ts';
+import { suppressionKey } from './address.ts';
 import { keepFiles, noteOf, type KeptFile } from './attachments.ts';
 import { takeReport } from './bounces.ts';
 import type { DeliverySummary } from './mail.sql.ts';
+import { mailboxCount, mailboxValue } from './mailbox-values.ts';
 import type { ParsedMessage } from './parsed.ts';
 import type { DeliveryHook } from './suppression.ts';
 import type { MailQueue } from './types.ts';
@@ -61,9 +63,6 @@ export interface ReturnedMessage {
   readonly parsed: ParsedMessage;
   readonly raw: Buffer;
 }
-
-/** Stands for a mailbox where a message came to the address of bounces. */
-const BOUNCES = '(bounces)';
 
 export interface Filed {
   readonly thread: ThreadRef;
@@ -112,27 +111,10 @@ function evaluate(
   { object: objectName, values }: { readonly object: string; readonly values: Readonly<Record<string, Expression>> },
   variables: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
-  const { model } = context;
-  const object = objectOf(model, objectName);
-  const noRecords = (): never => {
-    throw new AppError('rule_failed', 'Values of a mailbox read the message only, no other records.');
-  };
-  const evaluation: EvalContext = {
-    now: context.now,
-    today: context.today,
-    user: null,
-    subject: null,
-    variables,
-    one: noRecords,
-    many: noRecords,
-    policy: (name, input, asOf) => tools.policies(model, name, input, asOf),
-    calendars: model.calendarLookup,
-  };
+  const object = objectOf(context.model, objectName);
+  const types = MAILBOX_VARIABLES[part];
   return Object.fromEntries(
-    Object.entries(values).map(([field, text]) => {
-      const run = compileJs(model.expression(text, null, MAILBOX_VARIABLES[part]), model.expressions);
-      return [field, fit(object, field, run({}, evaluation))];
-    }),
+    Object.entries(values).map(([field, text]) => [field, fit(object, field, mailboxValue(context, tools.policies, text, types, variables))]),
   );
 }
 
@@ -235,6 +217,15 @@ async function keep(
   }
 }
 
+/** Whether the sender of a new thread is told that it came: not a machine, and not more often on a day than the mailbox says. Counts it. */
+async function mayAcknowledge(tx: Knex.Transaction, context: CallContext, tools: FilingTools, received: ReceivedMessage): Promise<boolean> {
+  const { mailbox, parsed } = received;
+  if (mailbox.acknowledge === undefined || parsed.isAutoReply || parsed.from === '') return false;
+  const { atMost } = mailbox.acknowledge;
+  const most = atMost === undefined ? null : mailboxCount(context, tools.policies, atMost, {}, {});
+  return most === null || countAcknowledged(tx, suppressionKey(parsed.from), context.today, most);
+}
+
 /**
  * Files one message in the caller's transaction: kept as it came, its thread found or made, its message record made, and
  * an acknowledgement queued for a new thread that a person wrote. Null when this mailbox has had the message before.
@@ -249,15 +240,15 @@ export async function fileMessage(tx: Knex.Transaction, context: CallContext, to
   for (const delivery of reported.slice(0, 1)) await linkReport(tx, id, delivery.id);
   // A mailbox that makes no records of files leaves them in the message as it came.
   const files = attachment === undefined ? [] : await keepFiles(tx, context, tools.files, parsed);
-  const mail = mailValues(context, received, files);
   const known = place.thread;
+  const isAcknowledged = known === null && (await mayAcknowledge(tx, context, tools, received));
+  const mail = { ...mailValues(context, received, files), isAcknowledged };
   const threadRef = known ?? (await create(tx, context, tools.engine, thread.object, evaluate(context, tools, 'thread', thread, { mail })));
   fault('mail.inbound_after_thread');
   const values = evaluate(context, tools, 'message', message, { mail, thread: threadRef.id });
   const messageRef = await create(tx, context, tools.engine, message.object, { ...values, [message.reference]: threadRef.id });
   await linkInbound(tx, id, messageRef, threadRef);
   if (attachment !== undefined) await createAttachments(tx, context, tools, attachment, files, { mail, thread: threadRef.id }, messageRef);
-  const isAcknowledged = known === null && !parsed.isAutoReply && parsed.from !== '' && mailbox.acknowledge !== undefined;
   if (isAcknowledged && mailbox.acknowledge !== undefined) {
     const record = await tools.reader.get(tx, context, threadRef.object, threadRef.id);
     await tools.queue.queue(tx, context, {

@@ -22,6 +22,9 @@ export interface NewInbound {
   readonly copy: number;
 }
 
+/** Stands for a mailbox where a message came to the address of bounces. */
+export const BOUNCES = '(bounces)';
+
 /** Keeps a message as it came; false when this copy of it is kept already. Waits for a transaction that is storing the same. */
 export async function insertInbound(tx: Knex.Transaction, mail: NewInbound): Promise<boolean> {
   const inserted = await run(
@@ -49,13 +52,61 @@ export async function threadsOfSame(
 
 /** True for a message that came before fingerprints were kept: the same Message-ID and, below the headers, the same bytes. */
 export async function isFiledWithoutHash(tx: Knex.Transaction, mail: Pick<NewInbound, 'mailbox' | 'messageId' | 'raw'>): Promise<boolean> {
-  const bodyOf = (raw: Sql): Sql => sql`substring(${raw} from position('\\x0d0a0d0a'::bytea in ${raw}))`;
   const found = await rows(
     tx,
     sql`select 1 as one from ${platformTable(tx, 'inbound_mail')} m, (select ${mail.raw}::bytea as raw) given
-        where m.mailbox = ${mail.mailbox} and m.message_id = ${mail.messageId} and m.content_hash = '' and ${bodyOf(keyword('m.raw'))} = ${bodyOf(keyword('given.raw'))}`,
+        where m.mailbox = ${mail.mailbox} and m.message_id = ${mail.messageId} and (m.content_hash = '' and ${bodyOf(keyword('m.raw'))} = ${bodyOf(keyword('given.raw'))}
+          or m.content_hash = ${bodyPrint(keyword('given.raw'))})`,
   );
   return found.length > 0;
+}
+
+/** What is below the headers of a message. */
+function bodyOf(raw: Sql): Sql {
+  return sql`substring(${raw} from position('\\x0d0a0d0a'::bytea in ${raw}))`;
+}
+
+/** Takes the place of the fingerprint of a message that came before fingerprints were kept, once its copy is gone. */
+function bodyPrint(raw: Sql): Sql {
+  return sql`'body:' || encode(sha256(${bodyOf(raw)}), 'hex')`;
+}
+
+/** The copies of one mailbox whose last day, `days` after the day of their receipt in the plan's zone, is before `today`. */
+export interface OldCopies {
+  readonly mailbox: string;
+  readonly days: number;
+  readonly today: string;
+  readonly zone: string;
+  /** At most so many at once. */
+  readonly limit: number;
+}
+
+/** Gives up old copies, and keeps what the messages are known again by; answers how many there were. */
+export async function purgeCopies(tx: Knex.Transaction, { mailbox, days, today, zone, limit }: OldCopies): Promise<number> {
+  const table = platformTable(tx, 'inbound_mail');
+  return run(
+    tx,
+    sql`update ${table} as m set raw = null, content_hash = case when content_hash = '' then ${bodyPrint(keyword('m.raw'))} else content_hash end
+        where id in (select id from ${table}
+          where mailbox = ${mailbox} and raw is not null and received_at < (${today}::date - ${days}::integer)::timestamp at time zone ${zone}
+          order by received_at limit ${limit} for update skip locked)`,
+  );
+}
+
+/** Counts one more acknowledgement of a day for a sender; false when there were as many as there may be. */
+export async function countAcknowledged(tx: Knex.Transaction, sender: string, day: string, atMost: number): Promise<boolean> {
+  if (atMost === 0) return false;
+  const counted = await run(
+    tx,
+    sql`insert into ${platformTable(tx, 'mail_acknowledged')} as a (sender, day, mails) values (${sender}, ${day}::date, 1)
+        on conflict (sender, day) do update set mails = a.mails + 1 where a.mails < ${atMost}::integer`,
+  );
+  return counted === 1;
+}
+
+/** Forgets what was counted before yesterday. */
+export async function forgetAcknowledged(tx: Knex.Transaction, today: string): Promise<void> {
+  await run(tx, sql`delete from ${platformTable(tx, 'mail_acknowledged')} where day < ${today}::date - 1`);
 }
 
 /** Notes which delivery a report was about. */

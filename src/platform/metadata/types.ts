@@ -1,4 +1,5 @@
 import type { EffectiveAnnotation, RollupAnnotation } from './annotations.ts';
+import type { MailboxFile } from './mailbox-file.ts';
 import type { MatchingFile } from './matching-types.ts';
 import type { RuleFile } from './rule-types.ts';
 import type { Expression, Json } from './scalars.ts';
@@ -192,7 +193,9 @@ export interface CalendarFile {
   readonly open?: readonly { readonly date: string; readonly name: string }[];
 }
 
-/* ------------------------------------------------------------------ permissions, mailboxes, imports, templates */
+export type { MailboxFile } from './mailbox-file.ts';
+
+/* ------------------------------------------------------------------ permissions, imports, templates */
 
 export type RowAccess = boolean | { readonly where: Expression };
 
@@ -221,27 +224,6 @@ export interface PermissionFile {
   readonly all?: true;
   readonly objects?: Readonly<Record<string, ObjectPermission>>;
   readonly actions?: readonly string[];
-}
-
-export interface MailboxFile {
-  readonly $schema?: string;
-  readonly id?: string;
-  readonly name: string;
-  readonly label: string;
-  readonly address: string;
-  /** What a message becomes. Values are expressions over `mail` (from, fromName, to, subject, text, html, receivedAt, messageId, inReplyTo). */
-  readonly creates: {
-    readonly thread: { readonly object: string; readonly values: Readonly<Record<string, Expression>> };
-    readonly message: { readonly object: string; readonly reference: string; readonly values: Readonly<Record<string, Expression>> };
-    /** A record for each file that came with the message; `file` gets the file, unless it was refused. Values may name `attachment` (name, mediaType, size, note). */
-    readonly attachment?: {
-      readonly object: string;
-      readonly reference: string;
-      readonly file: string;
-      readonly values: Readonly<Record<string, Expression>>;
-    };
-  };
-  readonly acknowledge?: { readonly template: string };
 }
 
 export interface ImportMapFile {

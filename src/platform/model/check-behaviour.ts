@@ -10,6 +10,7 @@ import { FORMATS } from './formats.ts';
 
 const CONDITION = { kind: 'boolean' } as const;
 const TEXT = { kind: 'text' } as const;
+const NUMBER = { kind: 'number' } as const;
 /** The cells of the line that is read. */
 const IMPORT_VARIABLES: Readonly<Record<string, ExprType>> = { row: { kind: 'json' } };
 
@@ -27,6 +28,8 @@ export const MAIL_TYPE: ExprType = {
     messageId: TEXT,
     inReplyTo: TEXT,
     isAutoReply: CONDITION,
+    /** Whether its sender gets the acknowledgement of the mailbox; false in a thread that is there. */
+    isAcknowledged: CONDITION,
     /** Files that were refused, with the reasons; null when there are none. */
     attachmentNote: TEXT,
   },
@@ -176,7 +179,11 @@ function checkPermission(scope: CheckScope, permission: PermissionFile): void {
 
 function checkMailbox(scope: CheckScope, mailbox: MailboxFile): void {
   const at = (rest: string): string => metadataPointer('mailboxes', mailbox.name, rest);
-  if (mailbox.acknowledge !== undefined) templateAt(scope, mailbox.acknowledge.template, at('/acknowledge/template'));
+  if (mailbox.acknowledge !== undefined) {
+    templateAt(scope, mailbox.acknowledge.template, at('/acknowledge/template'));
+    if (mailbox.acknowledge.atMost !== undefined) scope.checkAt(mailbox.acknowledge.atMost, null, at('/acknowledge/atMost'), NUMBER);
+  }
+  if (mailbox.retention !== undefined) scope.checkAt(mailbox.retention.days, null, at('/retention/days'), NUMBER);
   for (const part of ['thread', 'message', 'attachment'] as const) {
     const created = mailbox.creates[part];
     if (created === undefined) continue;

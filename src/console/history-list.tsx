@@ -28,6 +28,11 @@ export function HistoryList({ object, id, version }: { readonly object: ObjectDe
         <li key={row.version}>
           <strong>{momentText(row.at)}</strong> <span className="muted">by {row.actor.name}</span>
           {row.cause.rule !== undefined && <span className="muted"> through rule {row.cause.rule}</span>}
+          {(row.cause.decisions ?? []).map((use) => (
+            <div key={`${use.policy} ${String(use.version)} ${String(use.band)}`} className="muted">
+              by policy {use.policy}, {use.version === null ? 'no version in force' : `version ${use.version}, ${use.band === null ? 'no row' : `row ${use.band}`}`}
+            </div>
+          ))}
           {row.kind === 'created' && <div>Created</div>}
           {row.changes.map((change) => (
             <div key={change.field}>

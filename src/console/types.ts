@@ -37,7 +37,11 @@ export interface HistoryRow {
   readonly kind: string;
   readonly at: string;
   readonly actor: { readonly id: string | null; readonly name: string };
-  readonly cause: { readonly kind: string; readonly rule?: string };
+  readonly cause: {
+    readonly kind: string;
+    readonly rule?: string;
+    readonly decisions?: readonly { readonly policy: string; readonly version: string | null; readonly band: string | null }[];
+  };
   readonly reason: string | null;
   readonly changes: readonly { readonly field: string; readonly label: string; readonly from: unknown; readonly to: unknown }[];
 }

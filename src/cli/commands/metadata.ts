@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
-import { metadataDirectories } from '../../extensions.ts';
+import { EXTENSIONS, metadataDirectories } from '../../extensions.ts';
 import { AppError, isAppError } from '../../platform/errors.ts';
 import { assignIds, idsOf } from '../../platform/metadata/assign-ids.ts';
 import { differences, type Difference } from '../../platform/metadata/differences.ts';
@@ -39,7 +39,7 @@ export const METADATA_COMMANDS: readonly Command[] = [
       withApp(call, async (app) => {
         try {
           const model = await app.store.preview(wishOf(call));
-          const remarks = [...remarksOn(model), ...findLoops(model)];
+          const remarks = [...remarksOn(model, EXTENSIONS), ...findLoops(model)];
           if (call.isSet('json')) printJson(call.io, { ok: true, errors: [], remarks });
           else {
             call.io.out('The metadata is in order.\n');

@@ -3,6 +3,7 @@ import { AppError } from '../../platform/errors.ts';
 import { parseDate } from '../../platform/expression/dates.ts';
 import { normaliseEmail, userByEmail } from '../../platform/identity/users.ts';
 import { approvePolicy, retirePolicy, reviewPolicy } from '../../platform/policies/approve.ts';
+import { policyAsOf, whatIf } from '../../platform/policies/what-if.ts';
 import { listPolicies, readPolicy } from '../../platform/policies/document-control.ts';
 import type { App } from '../../main.ts';
 import { JSON_OPTION, UsageError, type Call, type Command, type Option } from '../command.ts';
@@ -53,6 +54,20 @@ export const POLICY_COMMANDS: readonly Command[] = [
     run: (call) => withApp(call, (app) => show(call, app)),
   },
   {
+    name: 'policy what-if',
+    summary: 'What another version of a policy would decide for the records as they are today, approved or not.',
+    usage: 'NAME VERSION',
+    example: 'npx credenza policy what-if visit-cadence 2027-01 --from 2021-03',
+    positionals: [2, 2],
+    options: {
+      from: { value: 'VERSION', help: 'The version to begin from (default: the one in force).' },
+      'from-metadata': { value: 'NUMBER', help: 'Takes that version as this version of the metadata had it.' },
+      filter: { value: 'CONDITION', help: 'Only records that fit.' },
+      json: JSON_OPTION,
+    },
+    run: (call) => withApp(call, (app) => tryVersion(call, app)),
+  },
+  {
     name: 'policy approve',
     summary: 'Approves a version of a policy with the content that it has now; from then on it is in force.',
     usage: 'NAME VERSION',
@@ -94,6 +109,26 @@ export const POLICY_COMMANDS: readonly Command[] = [
       }),
   },
 ];
+
+async function tryVersion(call: Call, app: App): Promise<void> {
+  const [name = '', to = ''] = call.positionals;
+  const [from, filter, earlier] = [call.option('from'), call.option('filter'), call.option('from-metadata')];
+  if (earlier !== null && !/^\d{1,9}$/.test(earlier)) throw new UsageError(`"${earlier}" is no version of the metadata.`);
+  const context = await commandContext(app, 'policy what-if');
+  const file = earlier === null ? null : await policyAsOf(app.store, context.model, name, Number(earlier));
+  const wish = { to, ...(from === null ? {} : { from }), ...(filter === null ? {} : { filter }), ...(file === null ? {} : { file }) };
+  const found = await whatIf(app.db, context, name, wish);
+  if (call.isSet('json')) {
+    printJson(call.io, found);
+    return;
+  }
+  call.io.out(`${String(found.changed)} of ${String(found.records)} records of ${found.object} get other results by ${found.to} than by ${found.from}.\n`);
+  printTable(
+    call.io,
+    ['records', 'from row', 'to row', 'other results'],
+    found.groups.map((group) => [group.records, group.from ?? '', group.to ?? '', group.results.join(', ')]),
+  );
+}
 
 async function show(call: Call, app: App): Promise<void> {
   const { model, today } = await commandContext(app, 'policy show');

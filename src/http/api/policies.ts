@@ -2,6 +2,7 @@ import { Router } from 'express';
 import { AppError } from '../../platform/errors.ts';
 import { parseDate } from '../../platform/expression/dates.ts';
 import { approvePolicy, retirePolicy, reviewPolicy, signer } from '../../platform/policies/approve.ts';
+import { policyAsOf, whatIf } from '../../platform/policies/what-if.ts';
 import { listPolicies, readPolicy } from '../../platform/policies/document-control.ts';
 import { makePolicies } from '../../platform/policies/policies.ts';
 import type { ModelStore } from '../../platform/schema/store.ts';
@@ -32,6 +33,17 @@ export const POLICY_BODIES = {
     required: ['on', 'reference'],
     properties: { on: { anyOf: [day, { type: 'null' }] }, reference: words },
   }),
+  whatIf: bodySchema<{ readonly from?: string; readonly fromMetadata?: number; readonly to: string; readonly filter?: string }>({
+    type: 'object',
+    additionalProperties: false,
+    required: ['to'],
+    properties: {
+      from: { type: 'string', maxLength: 10, description: 'A version of the policy; the one in force today when left out.' },
+      fromMetadata: { type: 'integer', minimum: 1, description: 'Takes `from` as this version of the metadata had it.' },
+      to: { type: 'string', maxLength: 10 },
+      filter: { type: 'string', maxLength: 4000 },
+    },
+  }),
   decide: bodySchema<{ readonly on?: string; readonly input: Readonly<Record<string, unknown>> }>({
     type: 'object',
     additionalProperties: false,
@@ -60,6 +72,16 @@ export function policyRoutes(deps: PolicyRouteDeps): Router {
       const body = readBody(request, POLICY_BODIES.decide);
       const on = dayOf(body.on ?? context.today, '/on');
       return Promise.resolve({ body: { data: makePolicies(context.model).decide(param(request, 'name'), body.input, on) } });
+    }),
+  );
+  router.post(
+    '/policies/:name/what-if',
+    handle(deps, async ({ request, db, context }) => {
+      signer(context);
+      const name = param(request, 'name');
+      const { fromMetadata, ...wish } = readBody(request, POLICY_BODIES.whatIf);
+      const file = fromMetadata === undefined ? undefined : await policyAsOf(deps.store, context.model, name, fromMetadata);
+      return { body: { data: await whatIf(db, context, name, file === undefined ? wish : { ...wish, file }) } };
     }),
   );
   router.post(

@@ -2,7 +2,7 @@ import { mayRunAction } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
 import { POLICY_ACTION } from '../../platform/policies/approve.ts';
 import { POLICY_BODIES } from '../api/policies.ts';
-import { dataOf, get, inPath, inQuery, INSTANT, list, listOf, MAP, ONCE, oneOf, orNull, post, shape, TEXT, WHOLE, type Json } from './parts.ts';
+import { dataOf, get, inPath, inQuery, INSTANT, list, listOf, MAP, ONCE, oneOf, orNull, post, shape, TEXT, UUID, WHOLE, type Json } from './parts.ts';
 
 const tag = 'Policies';
 
@@ -56,13 +56,34 @@ const RECORD = {
   approvals: listOf(APPROVAL),
   reviews: listOf(shape({ actor: TEXT, reviewer: TEXT, note: TEXT, at: INSTANT })),
 };
-const DECISION = shape({ policy: TEXT, version: TEXT, effectiveFrom: TEXT, band: TEXT, results: MAP, cites: orNull(TEXT) });
+const FLOOR = shape({ policy: TEXT, version: TEXT, band: TEXT, results: listOf(TEXT) });
+const DECISION = shape({ policy: TEXT, version: TEXT, effectiveFrom: TEXT, band: TEXT, results: MAP, cites: orNull(TEXT), floor: orNull(FLOOR) });
+const SIDE = orNull(shape({ band: TEXT, results: MAP }));
+const WHAT_IF = shape({
+  policy: TEXT,
+  object: TEXT,
+  from: TEXT,
+  to: TEXT,
+  records: WHOLE,
+  changed: WHOLE,
+  groups: listOf(shape({ from: orNull(TEXT), to: orNull(TEXT), results: listOf(TEXT), records: WHOLE })),
+  examples: listOf(shape({ id: UUID, from: SIDE, to: SIDE })),
+});
 const NAME = inPath('name');
 
 /** Policies with their record, for all accounts; approving, reviewing and retiring, for those who may. */
 export function policyPaths(context: CallContext): Json {
   const inForce = dataOf(shape({ version: { ...WHOLE, description: 'The version of the metadata that has it.' } }));
   const signing = {
+    '/api/v1/policies/{name}/what-if': post({
+      id: 'tryPolicy',
+      summary: 'What another version would decide for the records as they are today',
+      tag,
+      parameters: [NAME, ONCE],
+      body: POLICY_BODIES.whatIf.schema,
+      answer: dataOf(WHAT_IF),
+      errors: ['forbidden', 'not_found', 'invalid_query'],
+    }),
     '/api/v1/policies/{name}/approve': post({
       id: 'approvePolicy',
       summary: 'Approve the content of a version that you did not change yourself',

@@ -7,6 +7,9 @@ import { IMPORT_SCHEMAS } from './imports.ts';
 import { METADATA_SCHEMAS } from './metadata.ts';
 import { ANY, FLAG, INSTANT, listOf, MAP, oneOf, orNull, OURS, shape, TEXT, UUID, WHOLE, type Json } from './parts.ts';
 
+/** Which version and row of a policy decided, and about which record. */
+const POLICY_USE = shape({ policy: TEXT, version: orNull(TEXT), band: orNull(TEXT), record: orNull(UUID) });
+
 /** Shapes of answers that do not depend on the caller's objects. A component stands in the document only when something names it. */
 export function commonSchemas(): Json {
   const all = { ...plumbing, ...accounts, ...describing, ...reading, ...reporting, ...filling, ...IMPORT_SCHEMAS, ...METADATA_SCHEMAS, Form: formSchema() };
@@ -113,7 +116,7 @@ const reading = {
     kind: oneOf('created', 'updated', 'deleted', 'restored'),
     at: INSTANT,
     actor: shape({ id: orNull(UUID), name: TEXT }),
-    cause: shape({ kind: TEXT, rule: TEXT }, ['rule']),
+    cause: shape({ kind: TEXT, rule: TEXT, decisions: listOf(POLICY_USE) }, ['rule', 'decisions']),
     reason: orNull(TEXT),
     changes: listOf(shape({ field: TEXT, label: TEXT, from: ANY, to: ANY })),
   }),
@@ -169,7 +172,7 @@ const reading = {
   StoredFile: shape({ id: UUID, name: TEXT, mediaType: TEXT, size: WHOLE, sha256: TEXT }),
 };
 
-const OPERAND = shape({ text: TEXT, holds: FLAG, values: MAP });
+const OPERAND = shape({ text: TEXT, holds: orNull(FLAG), values: MAP, decisions: listOf(POLICY_USE) }, ['decisions']);
 const RUN = shape({
   id: UUID,
   seq: TEXT,

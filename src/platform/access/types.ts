@@ -1,4 +1,5 @@
 import type { Instant, PlainDate } from '../clock.ts';
+import type { PolicyUse } from '../expression/types.ts';
 import type { Model } from '../model/types.ts';
 
 /** Who acts. Guests have no record API; links and portal users see what their sets say of their subject. */
@@ -13,7 +14,8 @@ export type Principal =
   | { readonly kind: 'system'; readonly name: string }
   | { readonly kind: 'guest' };
 
-export type Cause =
+/** What made a change, with the decisions of policies that it follows from. */
+export type Cause = (
   | { readonly kind: 'request'; readonly requestId: string }
   | {
       readonly kind: 'rule';
@@ -24,7 +26,8 @@ export type Cause =
     }
   | { readonly kind: 'import'; readonly job: string }
   | { readonly kind: 'mail'; readonly mailbox: string }
-  | { readonly kind: 'command'; readonly name: string };
+  | { readonly kind: 'command'; readonly name: string }
+) & { readonly decisions?: readonly PolicyUse[] };
 
 /** Everything a use case needs to know about the call; made once at its edge. */
 export interface CallContext {

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
-import type { EvalContext, ReadPath, Row } from '../expression/types.ts';
+import type { EvalContext, PolicyUse, ReadPath, Row } from '../expression/types.ts';
 import type { Model } from '../model/types.ts';
 import { makePolicies } from '../policies/policies.ts';
 import { makeCrew } from './crew.ts';
@@ -25,8 +25,8 @@ export interface Evaluator {
   readonly loads: RecordLoads;
 }
 
-/** An evaluator over one handle and call; reads other records as they are now, each by itself unless told how. */
-export function makeEvaluator(db: Knex, call: CallContext, loads: RecordLoads = loadsOf(db, call.model)): Evaluator {
+/** An evaluator over one handle and call; reads other records as they are now, each by itself unless told how. What policies decide is added to `uses`. */
+export function makeEvaluator(db: Knex, call: CallContext, loads: RecordLoads = loadsOf(db, call.model), uses: PolicyUse[] = []): Evaluator {
   const { model } = call;
   const policies = makePolicies(model);
   const ones = new Map<string, Row | null>();
@@ -36,6 +36,7 @@ export function makeEvaluator(db: Knex, call: CallContext, loads: RecordLoads = 
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       const missingOnes = new Map<string, Set<string>>();
       const missingManys = new Map<string, readonly [string, string, string]>();
+      const noted: PolicyUse[] = [];
       const value = compute({
         now: call.now,
         today: call.today,
@@ -54,9 +55,13 @@ export function makeEvaluator(db: Knex, call: CallContext, loads: RecordLoads = 
           return known ?? [];
         },
         policy: policies.lookup,
+        note: (use) => void noted.push(use),
         calendars: model.calendarLookup,
       });
-      if (missingOnes.size === 0 && missingManys.size === 0) return value;
+      if (missingOnes.size === 0 && missingManys.size === 0) {
+        uses.push(...noted);
+        return value;
+      }
       for (const [object, ids] of missingOnes) {
         const found = await loads.rows(object, [...ids], true);
         for (const id of ids) ones.set(`${object} ${id}`, found.get(id) ?? null);

@@ -1,3 +1,4 @@
+import { readUses, shownUses } from '../access/policy-uses.ts';
 import { rightsFor } from '../access/rights.ts';
 import type { CallContext } from '../access/types.ts';
 import type { ExprType } from '../expression/types.ts';
@@ -24,7 +25,7 @@ export async function explainRuns(
   const variables: Readonly<Record<string, ExprType>> = hasBefore(file) ? { old: { kind: 'record', object } } : {};
   const shown: RuleRun[] = [];
   for (const run of runs) {
-    const { when, values, steps, reason, missed } = run.trace;
+    const { when, values, steps, reason, missed, decisions } = run.trace;
     const own = run.recordId === null ? null : await sight.rowRights(object, run.recordId);
     const hide = (text: string | null): string | null => (text === null ? null : HIDDEN);
     shown.push({
@@ -37,6 +38,9 @@ export async function explainRuns(
         ...(when === undefined ? {} : { when: sight.mayAsk(when, object, variables) ? when : HIDDEN }),
         ...(values === undefined ? {} : { values: shownValues(context, sight, object, own?.readable ?? new Set(), values) }),
         ...(steps === undefined ? {} : { steps: await Promise.all(steps.map((step) => shownStep(context, sight, step))) }),
+        ...(decisions === undefined || run.recordId === null
+          ? {}
+          : { decisions: shownUses(context, readUses(decisions), object, run.recordId, own?.readable ?? new Set()) }),
         ...(reason === undefined ? {} : { reason: HIDDEN }),
         ...(missed === undefined ? {} : { missed }),
       },

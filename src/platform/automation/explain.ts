@@ -1,10 +1,11 @@
 import type { Knex } from 'knex';
+import { distinctUses } from '../access/policy-uses.ts';
 import type { CallContext } from '../access/types.ts';
 import type { Instant } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { compileJs } from '../expression/to-js.ts';
 import { treeOf } from '../expression/tree.ts';
-import type { ExprType, Row } from '../expression/types.ts';
+import type { ExprType, PolicyUse, Row } from '../expression/types.ts';
 import { listLoggedEvents } from '../jobs/events.ts';
 import type { Model } from '../model/types.ts';
 import { rowOf } from '../record/images.ts';
@@ -24,6 +25,8 @@ export interface OperandResult {
   readonly text: string;
   readonly holds: boolean | null;
   readonly values: Readonly<Record<string, unknown>>;
+  /** What policies that it asks decided. */
+  readonly decisions?: readonly PolicyUse[];
 }
 
 export interface ExplainedEvent {
@@ -173,13 +176,16 @@ async function operandOf({ context, sight, evaluator, rule, recordId }: Scene, p
   const seen = await evaluator.reading({ old }, (evaluation) => {
     const touched = new Map<string, Set<string>>(rule.object === null ? [] : [[rule.object, new Set([recordId])]]);
     const noted = noting(evaluation, touched);
-    return { holds: part.run(row, noted) === true, values: valuesRead(context.model, part, row, noted), touched };
+    const uses: PolicyUse[] = [];
+    const holds = part.run(row, { ...noted, note: (use) => void uses.push(use) }) === true;
+    return { holds, values: valuesRead(context.model, part, row, noted), touched, decisions: distinctUses(uses) };
   });
   const closed = new Set<string>();
   for (const [object, fields] of fieldsNamed(part.typed)) {
     for (const field of fields) if (!(await sight.mayReadIn(seen.touched, object, [field]))) closed.add(`${object}.${field}`);
   }
-  if (closed.size === 0) return { text: part.typed.text, holds: seen.holds, values: seen.values };
+  const { holds, values: whole, decisions } = seen;
+  if (closed.size === 0) return { text: part.typed.text, holds, values: whole, ...(decisions.length === 0 ? {} : { decisions }) };
   const shown = (name: string): boolean =>
     part.typed.reads.every(
       (path) => path.steps.map((step) => step.field).join('.') !== name || !path.steps.some((step) => closed.has(closedKey(context.model, step))),

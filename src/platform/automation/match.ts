@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
+import { distinctUses } from '../access/policy-uses.ts';
 import type { CallContext } from '../access/types.ts';
-import type { Row } from '../expression/types.ts';
+import type { PolicyUse, Row } from '../expression/types.ts';
 import type { EventRow } from '../jobs/types.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
 import { rowOf } from '../record/images.ts';
@@ -121,11 +122,13 @@ export async function matchCondition(
 ): Promise<MatchResult> {
   const { when } = rule;
   if (when === null) return { recordId, matched: true, reason: null, trace: {} };
-  const answer = await evaluator.reading({ old }, (evaluation) => ({
-    value: when.run(row, evaluation),
-    values: valuesRead(context.model, when, row, evaluation),
-  }));
-  const trace = { when: when.typed.text, values: answer.values };
+  const answer = await evaluator.reading({ old }, (evaluation) => {
+    const uses: PolicyUse[] = [];
+    const value = when.run(row, { ...evaluation, note: (use) => void uses.push(use) });
+    return { value, values: valuesRead(context.model, when, row, evaluation), decisions: distinctUses(uses) };
+  });
+  const { values, decisions } = answer;
+  const trace = { when: when.typed.text, values, ...(decisions.length === 0 ? {} : { decisions }) };
   return answer.value === true
     ? { recordId, matched: true, reason: null, trace }
     : { recordId, matched: false, reason: `The condition is not met: ${when.typed.text}`, trace };

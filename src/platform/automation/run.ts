@@ -124,8 +124,8 @@ async function perform(tx: Knex.Transaction, tools: RunTools, data: RunData, mod
     record = { object: run.object, id: run.recordId, row };
   }
   const old = await oldOf(data, model, rule, run);
-  const steps = await runSteps(tools, tx, data, callOf(tools, model, rule, run), rule, run, record, old);
-  await data.finish({ id: run.id, state: 'done', trace: { ...run.trace, steps }, at });
+  const did = await runSteps(tools, tx, data, callOf(tools, model, rule, run), rule, run, record, old);
+  await data.finish({ id: run.id, state: 'done', trace: { ...run.trace, ...did }, at });
 }
 
 function callOf(tools: RunTools, model: Model, rule: CompiledRule, run: RuleRun): CallContext {

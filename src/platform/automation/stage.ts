@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
+import { distinctUses } from '../access/policy-uses.ts';
 import type { CallContext } from '../access/types.ts';
-import type { Row } from '../expression/types.ts';
+import type { PolicyUse, Row } from '../expression/types.ts';
 import type { MailQueue } from '../mail/types.ts';
 import type { RecordEngine } from '../record/types.ts';
 import type { Evaluator } from './evaluate.ts';
@@ -25,6 +26,8 @@ export interface Stage {
   readonly rule: CompiledRule;
   readonly run: RuleRun;
   readonly evaluator: Evaluator;
+  /** What policies decided so far, the condition of the rule among it. */
+  readonly uses: readonly PolicyUse[];
   readonly old: Row | null;
   readonly created: Map<string, string>;
   /** What actions gave for the templates of later mails. */
@@ -46,6 +49,11 @@ export function variablesOf(stage: Stage, each: Each | null): Readonly<Record<st
   const variables: Record<string, unknown> = { old: stage.old, created: Object.fromEntries(stage.created) };
   if (each !== null) variables['each'] = each.value;
   return variables;
+}
+
+/** The call by which the run writes: its cause names the decisions of policies so far. */
+export function writing({ context, uses }: Stage): CallContext {
+  return uses.length === 0 ? context : { ...context, cause: { ...context.cause, decisions: distinctUses(uses) } };
 }
 
 /** After a write, later steps see the record as it is now. */

@@ -1,9 +1,10 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
+import { distinctUses } from '../access/policy-uses.ts';
 import { AppError } from '../errors.ts';
 import { bindVariables } from '../expression/bind.ts';
 import { treeOf } from '../expression/tree.ts';
-import type { Row, TypedExpression } from '../expression/types.ts';
+import type { PolicyUse, Row, TypedExpression } from '../expression/types.ts';
 import { fault } from '../fault.ts';
 import type { RuleStep } from '../metadata/types.ts';
 import { countMatching, matchingIds } from '../query/matching.ts';
@@ -13,8 +14,8 @@ import { makeEvaluator } from './evaluate.ts';
 import { sendMail } from './mail-step.ts';
 import { objectOf } from './records.sql.ts';
 import { pickRows, type RunData } from './run-data.ts';
-import { eachKey, refresh, variablesOf, type Each, type Evaluate, type Stage, type StepTools } from './stage.ts';
-import type { Compiled, CompiledRule, CompiledStep, Matching, RuleRecord, RuleRun, StepTrace } from './types.ts';
+import { eachKey, refresh, variablesOf, writing, type Each, type Evaluate, type Stage, type StepTools } from './stage.ts';
+import type { Compiled, CompiledRule, CompiledStep, Matching, RuleRecord, RuleRun, RunTrace, StepTrace } from './types.ts';
 
 /** Records made in one set. */
 const SET = 500;
@@ -29,7 +30,8 @@ export async function runSteps(
   run: RuleRun,
   record: RuleRecord | null,
   old: Row | null,
-): Promise<readonly StepTrace[]> {
+): Promise<Pick<RunTrace, 'steps' | 'decisions'>> {
+  const uses: PolicyUse[] = [...(run.trace.decisions ?? [])];
   const stage: Stage = {
     tools,
     tx,
@@ -37,7 +39,8 @@ export async function runSteps(
     context,
     rule,
     run,
-    evaluator: makeEvaluator(tx, context, data),
+    evaluator: makeEvaluator(tx, context, data, uses),
+    uses,
     old,
     created: new Map(),
     given: {},
@@ -52,7 +55,7 @@ export async function runSteps(
       for (const [position, each] of (await eachOf(stage, step)).entries()) await doStep(stage, step, step.forEach === null ? null : { position, value: each });
     for (let done = 0; done < set.length; done += 1) fault('rule.after_step');
   }
-  return stage.trace;
+  return { steps: stage.trace, ...(uses.length === 0 ? {} : { decisions: distinctUses(uses) }) };
 }
 
 type StepSet = readonly [CompiledStep, ...CompiledStep[]];
@@ -79,11 +82,11 @@ function isFixed({ typed }: Compiled): boolean {
 }
 
 async function createSet(stage: Stage, object: string, set: StepSet): Promise<void> {
-  const { context, record } = stage;
+  const { record } = stage;
   const evaluate: Evaluate = (expression) => stage.evaluator.evaluate(expression, record?.row ?? null, {});
   const items: WriteItem[] = [];
   for (const step of set) items.push({ kind: 'create', values: await valuesOf(stage, step, object, evaluate) });
-  const outcomes = await stage.data.write(context, object, items);
+  const outcomes = await stage.data.write(writing(stage), object, items);
   for (const [position, step] of set.entries()) {
     const id = idOf(outcomes[position]);
     stage.created.set(object, id);
@@ -148,7 +151,7 @@ async function matchingRows(stage: Stage, matching: Matching): Promise<readonly 
 
 /** Makes a record for each one that matches, in sets; those whose unique key exists are left out, so that a repetition adds only what is new. */
 async function createForMatching(stage: Stage, step: CompiledStep, matching: Matching): Promise<void> {
-  const { tx, context, tools, data } = stage;
+  const { tx, tools, data } = stage;
   const object = step.target ?? '';
   let [made, known] = [0, 0];
   for await (const set of matchingSets(stage, matching)) {
@@ -158,7 +161,7 @@ async function createForMatching(stage: Stage, step: CompiledStep, matching: Mat
         stage.evaluator.evaluate(expression, stage.record?.row ?? null, variablesOf(stage, { position: items.length, value: row }));
       if (step.when === null || (await evaluate(step.when)) === true) items.push({ kind: 'create', values: await valuesOf(stage, step, object, evaluate) });
     }
-    for (const outcome of await data.alone(() => tools.engine.write(tx, context, object, items, { mode: 'each', asSystem: true }))) {
+    for (const outcome of await data.alone(() => tools.engine.write(tx, writing(stage), object, items, { mode: 'each', asSystem: true }))) {
       if (outcome.ok) {
         made += 1;
         stage.created.set(object, outcome.id);
@@ -275,7 +278,7 @@ async function writeTarget(
 }
 
 async function write(stage: Stage, object: string, item: WriteItem): Promise<string> {
-  const [outcome] = await stage.data.write(stage.context, object, [item]);
+  const [outcome] = await stage.data.write(writing(stage), object, [item]);
   const id = idOf(outcome);
   await refresh(stage);
   return id;

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
-import type { EvalContext, ExprValue, Row, TypedExpression } from '../expression/types.ts';
+import type { EvalContext, ExprValue, PolicyUse, Row, TypedExpression } from '../expression/types.ts';
 import type { RuleFile, RuleStep } from '../metadata/types.ts';
 import type { ListResult, ReadQuery, RecordData } from '../query/types.ts';
 
@@ -90,6 +90,8 @@ export interface RunTrace {
   readonly when?: string;
   readonly values?: Readonly<Record<string, unknown>>;
   readonly steps?: readonly StepTrace[];
+  /** What policies decided for the condition and the steps. */
+  readonly decisions?: readonly PolicyUse[];
   readonly reason?: string;
   /** Occurrences before this one that the `missed` policy left out. */
   readonly missed?: number;

@@ -91,6 +91,6 @@ export function compilePolicy(node: Extract<Expr, { kind: 'policy' }>, at: Surro
   const asOf: Run = node.asOf === null ? (_row, context) => context.today : at.compile(node.asOf);
   return (row, context, items) => {
     const [given, day] = [input(row, context, items), asOf(row, context, items)];
-    return isRow(given) && typeof day === 'string' ? context.policy(name, given, day) : null;
+    return isRow(given) && typeof day === 'string' ? context.policy(name, given, day, context.note) : null;
   };
 }

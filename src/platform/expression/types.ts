@@ -55,6 +55,17 @@ export interface ExprSchema {
 export type ExprValue = unknown;
 export type Row = Readonly<Record<string, unknown>>;
 
+/** Which version and row of a policy decided; null where none was in force or no row matched. */
+export interface PolicyUse {
+  readonly policy: string;
+  readonly version: string | null;
+  readonly band: string | null;
+  /** The record that it was asked about; null when it was asked with values. */
+  readonly record: string | null;
+}
+
+export type NotePolicy = (use: PolicyUse) => void;
+
 /** All that a closure needs besides the row; nothing is read from anywhere else. */
 export interface EvalContext {
   readonly now: Instant;
@@ -66,7 +77,9 @@ export interface EvalContext {
   readonly variables?: Readonly<Record<string, unknown>>;
   one(object: string, id: string): Row | null;
   many(object: string, via: string, id: string): readonly Row[];
-  policy(name: string, input: Row, asOf: PlainDate): Row | null;
+  policy(name: string, input: Row, asOf: PlainDate, note?: NotePolicy): Row | null;
+  /** Told of every policy that is asked. */
+  readonly note?: NotePolicy;
   readonly calendars: CalendarLookup;
 }
 

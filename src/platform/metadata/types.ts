@@ -161,6 +161,14 @@ export interface PolicyVersion {
   readonly rows: readonly PolicyRow[];
 }
 
+export interface PolicyFloor {
+  readonly policy: string;
+  /** For each result that is held to the floor, which of two values is the stricter. */
+  readonly results: Readonly<Record<string, 'least' | 'greatest'>>;
+  /** True: metadata in which the policy is looser is refused; else it is said, and the floor holds. */
+  readonly strict?: boolean;
+}
+
 export interface PolicyFile {
   readonly $schema?: string;
   readonly id?: string;
@@ -175,6 +183,8 @@ export interface PolicyFile {
   readonly results: Readonly<Record<string, string>>;
   /** Document control: its number, which document it replaces, the product it is about, who keeps it. */
   readonly document?: { readonly number?: string; readonly replaces?: string; readonly product?: string; readonly keeper?: string };
+  /** The policy that this one may tighten and never loosen. */
+  readonly floor?: PolicyFloor;
   readonly versions: readonly PolicyVersion[];
 }
 

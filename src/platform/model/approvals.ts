@@ -23,8 +23,8 @@ export interface PolicyApprovals {
 
 /** The fingerprint of what a version decides by; who approved it, and what explains it (`cites`, `note`), do not count. */
 export function policyHash(file: PolicyFile, version: PolicyVersion): string {
-  const { object, keys, match, results } = file;
-  return contentHash({ object, keys, match, results, effective: version.effective, rows: version.rows });
+  const { object, keys, match, results, floor } = file;
+  return contentHash({ object, keys, match, results, floor, effective: version.effective, rows: version.rows });
 }
 
 /**

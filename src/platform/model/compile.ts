@@ -29,6 +29,10 @@ export interface ModelExtensions {
   readonly functions?: FunctionTable;
   /** Further checks before metadata is applied, such as those of rules. */
   readonly checks?: readonly ((model: Model) => readonly ErrorDetail[])[];
+  /** What is not wrong and should be known when metadata is planned or checked. */
+  readonly remarks?: readonly ((
+    model: Model,
+  ) => readonly { readonly pointer: string; readonly code: 'looser_than_floor'; readonly detail: string; readonly fix: string }[])[];
   /** Tests that stand in the metadata. They are run where somebody checks or changes it, and only when all else is in order. */
   readonly tests?: readonly ((model: Model) => readonly ErrorDetail[])[];
 }

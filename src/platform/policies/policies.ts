@@ -1,11 +1,12 @@
 import type { PlainDate } from '../clock.ts';
 import { AppError, isAppError, type ErrorDetail } from '../errors.ts';
-import { compileJs } from '../expression/to-js.ts';
-import type { EvalContext, ExprType, ExprValue, Row, TypedExpression } from '../expression/types.ts';
+import type { EvalContext, NotePolicy, Row } from '../expression/types.ts';
 import { metadataPointer } from '../metadata/kinds.ts';
-import type { PolicyFile, PolicyRow } from '../metadata/types.ts';
+import type { PolicyFile } from '../metadata/types.ts';
 import { approvalOf, firstDay, policyHash, type PolicyApprovals } from '../model/approvals.ts';
 import type { Model } from '../model/types.ts';
+import { tighten, type FloorUse } from './floors.ts';
+import { compileRow, compileRows, decidingRow, type CompiledRow } from './tables.ts';
 
 /** What a policy answers, with the version and row it used: a decision can always be explained. */
 export interface PolicyDecision {
@@ -16,6 +17,8 @@ export interface PolicyDecision {
   readonly band: string;
   readonly results: Readonly<Record<string, unknown>>;
   readonly cites: string | null;
+  /** The floor that was stricter in some results, which are its own then; null when none was. */
+  readonly floor: FloorUse | null;
 }
 
 /** One line of a policy's revision log. */
@@ -50,12 +53,6 @@ export interface Policies {
   versions(name: string): readonly PolicyVersionEntry[];
   /** Results only, as the expression function `policy(...)` takes them: put it into `EvalContext.policy`. */
   readonly lookup: EvalContext['policy'];
-}
-
-interface CompiledRow {
-  readonly row: PolicyRow;
-  readonly expression: TypedExpression;
-  readonly matches: (row: Row, context: EvalContext) => ExprValue;
 }
 
 interface CompiledVersion {
@@ -100,18 +97,34 @@ function policiesBy(model: Model, approvals: PolicyApprovals | null): Policies {
     }
     return policy;
   };
-  const decide: Policies['decide'] = (name, input, asOf) => decideBy(get(name), input, asOf, model);
+  const decide: Policies['decide'] = (name, input, asOf) => {
+    const policy = get(name);
+    const own = decideBy(policy, input, asOf, model);
+    const { floor } = policy.file;
+    return floor === undefined ? own : tighten(model, policy.file, own, decide(floor.policy, input, asOf), asOf);
+  };
   return {
     decide,
     versionOn: (name, day) => versionOn(get(name), day)?.entry ?? null,
     versions: (name) => get(name).log,
-    lookup: (name, input, asOf) => decide(name, input, asOf)?.results ?? null,
+    lookup: (name, input, asOf, note) => {
+      const decision = decide(name, input, asOf);
+      if (note !== undefined) {
+        const policy = get(name);
+        const version = decision?.version ?? versionOn(policy, asOf)?.entry.version ?? null;
+        const record = policy.file.object !== undefined && typeof input['id'] === 'string' ? input['id'] : null;
+        note({ policy: name, version, band: decision?.band ?? null, record });
+        if (decision !== null && decision.floor !== null)
+          note({ policy: decision.floor.policy, version: decision.floor.version, band: decision.floor.band, record });
+      }
+      return decision?.results ?? null;
+    },
   };
 }
 
 /** The same lookup for a Model that comes with the call: what the record engine takes at wiring. */
-export function policyLookup(model: Model, name: string, input: Row, asOf: PlainDate): Row | null {
-  return makePolicies(model).lookup(name, input, asOf);
+export function policyLookup(model: Model, name: string, input: Row, asOf: PlainDate, note?: NotePolicy): Row | null {
+  return makePolicies(model).lookup(name, input, asOf, note);
 }
 
 /** Rows that read more than a policy may: an extension check of the Model, which has checked the rest of the file. */
@@ -159,62 +172,24 @@ function compilePolicy(model: Model, file: PolicyFile, approvals: PolicyApproval
   return {
     file,
     retiredOn,
-    inForce: approved.map((one) => ({ entry: entry(one), rows: one.version.rows.map((row) => compileRow(model, file, row)) })),
+    inForce: approved.map((one) => ({ entry: entry(one), rows: compileRows(model, file, one.version) })),
     log: judged.map(entry),
   };
-}
-
-function compileRow(model: Model, file: PolicyFile, row: PolicyRow): CompiledRow {
-  const variables: Record<string, ExprType> = Object.fromEntries(Object.entries(file.keys ?? {}).map(([name, kind]) => [name, { kind }]));
-  const expression = model.expression(row.when, file.object ?? null, variables);
-  if (expression.type.kind !== 'boolean')
-    throw new AppError('metadata_invalid', `Policy "${file.name}", row "${row.band}": \`when\` must be true or false, not ${expression.type.kind}.`);
-  const path = expression.reads.find((read) => read.steps.length > 1);
-  if (path !== undefined) {
-    const dotted = path.steps.map((step) => step.field).join('.');
-    throw new AppError(
-      'metadata_invalid',
-      `Policy "${file.name}", row "${row.band}": rows read the record's own fields or the policy's keys only, not ${dotted}.`,
-    );
-  }
-  return { row, expression, matches: compileJs(expression, model.expressions) };
 }
 
 function decideBy(policy: CompiledPolicy, input: Row, asOf: PlainDate, model: Model): PolicyDecision | null {
   const version = versionOn(policy, asOf);
   if (version === null) return null;
-  const context: EvalContext = {
-    now: model.calendarLookup.startOfDay(asOf, model.calendarLookup.planCalendar) ?? `${asOf}T00:00:00.000Z`,
-    today: asOf,
-    user: null,
-    subject: null,
-    variables: input,
-    one: () => null,
-    many: () => [],
-    policy: () => null,
-    calendars: model.calendarLookup,
-  };
-  const matching: CompiledRow[] = [];
-  for (const row of version.rows) {
-    if (row.matches(input, context) !== true) continue;
-    matching.push(row);
-    if (policy.file.match === 'first') break;
-  }
-  const [found, second] = matching;
-  if (found !== undefined && second !== undefined) {
-    throw new AppError(
-      'rule_failed',
-      `Policy "${policy.file.name}", version ${version.entry.version}: rows "${found.row.band}" and "${second.row.band}" both match, and only one may. Make their conditions exclude each other.`,
-    );
-  }
-  if (found === undefined) return null;
+  const found = decidingRow(model, policy.file, { name: version.entry.version, rows: version.rows }, input, asOf);
+  if (found === null) return null;
   return {
     policy: policy.file.name,
     version: version.entry.version,
     effectiveFrom: version.entry.effectiveFrom,
-    band: found.row.band,
-    results: found.row.then,
+    band: found.band,
+    results: found.then,
     cites: version.entry.cites,
+    floor: null,
   };
 }
 

@@ -1,7 +1,9 @@
 import type { Knex } from 'knex';
 import { readRights, unknownRecord } from '../access/rights.ts';
 import { readRowRights, type RecordDates, type RowRights } from '../access/row-rights.sql.ts';
+import { readUses, shownUses } from '../access/policy-uses.ts';
 import type { CallContext } from '../access/types.ts';
+import type { PolicyUse } from '../expression/types.ts';
 import { toRfc3339 } from '../db.ts';
 import { isUuid } from '../ids.ts';
 import { fieldType } from '../model/field-types.ts';
@@ -25,7 +27,7 @@ export interface HistoryEntry {
   readonly at: string;
   readonly actor: { readonly id: string | null; readonly name: string };
   /** What made the change: a request, a rule, an import, mail or a command. */
-  readonly cause: { readonly kind: string; readonly rule?: string };
+  readonly cause: { readonly kind: string; readonly rule?: string; readonly decisions?: readonly PolicyUse[] };
   /** Null where none was given, and where the caller may not read all that was changed. */
   readonly reason: string | null;
   readonly changes: readonly FieldChange[];
@@ -56,7 +58,7 @@ export async function readHistory(db: Knex, ctx: CallContext, objectName: string
   const fields = new Map([...object.fields.values()].map((field) => [field.id, field]));
   return found.flatMap((row) => {
     const may = rights.get(String(row['record_id']));
-    return may === undefined ? [] : [entryOf(row, object, fields, may, people)];
+    return may === undefined ? [] : [entryOf(ctx, row, object, fields, may, people)];
   });
 }
 
@@ -105,6 +107,7 @@ async function peopleOf(db: Knex, ctx: CallContext, actors: readonly string[]): 
 
 /** The boundary from a row of `record_history` to what callers see. */
 function entryOf(
+  ctx: CallContext,
   row: Readonly<Record<string, unknown>>,
   object: ObjectModel,
   fields: ReadonlyMap<string, FieldModel>,
@@ -123,13 +126,14 @@ function entryOf(
   const order = [...object.fields.keys()];
   const cause = asRecord(row['cause']);
   const kind = typeof cause['kind'] === 'string' ? cause['kind'] : 'unknown';
+  const decisions = shownUses(ctx, readUses(cause['decisions']), object.name, String(row['record_id']), rights.readable);
   return {
     record: String(row['record_id']),
     version: Number(row['version']),
     kind: String(row['kind']),
     at: toRfc3339(String(row['at'])),
     actor: actorOf(String(row['actor']), people),
-    cause: typeof cause['rule'] === 'string' ? { kind, rule: cause['rule'] } : { kind },
+    cause: { kind, ...(typeof cause['rule'] === 'string' ? { rule: cause['rule'] } : {}), ...(decisions.length === 0 ? {} : { decisions }) },
     // The words of whoever wrote may tell of a value that is left out.
     reason: isWhole && typeof row['reason'] === 'string' ? row['reason'] : null,
     changes: changes.sort((a, b) => order.indexOf(a.field) - order.indexOf(b.field)),

@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { Rights } from '../access/rights.ts';
 import type { CallContext } from '../access/types.ts';
 import { AppError, type ErrorDetail } from '../errors.ts';
+import type { PolicyUse } from '../expression/types.ts';
 import type { TransitionModel } from '../model/types.ts';
 import type { ObjectPlan } from './object-plan.ts';
 import type { WriteItem, WriteOptions } from './types.ts';
@@ -20,6 +21,8 @@ export interface Entry {
   before: Image | null;
   after: MutableImage;
   transition: TransitionModel | null;
+  /** What policies decided in its transition: guards, and what it sets. */
+  readonly decisions: PolicyUse[];
   /** Names of stored fields whose value differs, system fields left out. */
   changed: readonly string[];
   /** Validation findings so far; the field's pointer is relative to the item. */

@@ -3,7 +3,7 @@ import { unknownRecord } from '../access/rights.ts';
 import { readRowRights } from '../access/row-rights.sql.ts';
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
-import type { ReadPath, Row } from '../expression/types.ts';
+import type { PolicyUse, ReadPath, Row } from '../expression/types.ts';
 import type { Fault } from '../fault.ts';
 import { isUuid } from '../ids.ts';
 import type { FieldModel } from '../model/types.ts';
@@ -66,6 +66,7 @@ export function makeBatch(
     before: null,
     after: {},
     transition: null,
+    decisions: [],
     changed: [],
     findings: [],
     failure: null,
@@ -195,8 +196,9 @@ async function moveAlong(machinery: Machinery, batch: Batch): Promise<void> {
     await preload(txOf(batch), batch.context.model, plan.object, roots, [...transition.guardReads, ...transition.setReads], related, true);
     const context = evalContext(batch.context, related, machinery.policies);
     for (const entry of group) {
-      checkGuards(batch, entry, transition, context);
-      if (entry.failure === null && entry.transition !== null) applyTransition(batch, entry, entry.transition, transition, context);
+      const noting = { ...context, note: (use: PolicyUse) => void entry.decisions.push(use) };
+      checkGuards(batch, entry, transition, noting);
+      if (entry.failure === null && entry.transition !== null) applyTransition(batch, entry, entry.transition, transition, noting);
     }
   }
   await resolveBareIds(batch);

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { AppError } from '../errors.ts';
-import type { EvalContext, ReadPath, Row } from '../expression/types.ts';
+import type { EvalContext, NotePolicy, ReadPath, Row } from '../expression/types.ts';
 import { wholeTable } from '../model/read-table.sql.ts';
 import { sideTables } from '../model/side-tables.ts';
 import { hotValue, isHot } from '../model/read-table.sql.ts';
@@ -11,7 +11,7 @@ import { imageOf, rowOf, storedFields, targetOf } from './images.ts';
 import { expandReads } from './object-plan.ts';
 
 /** Answers `policy(...)` in expressions; given at wiring, for policies stand right of this layer. */
-export type PolicyLookup = (model: Model, name: string, input: Row, asOf: string) => Row | null;
+export type PolicyLookup = (model: Model, name: string, input: Row, asOf: string, note?: NotePolicy) => Row | null;
 
 interface Node {
   readonly object: ObjectModel;
@@ -198,9 +198,9 @@ export function evalContext(context: CallContext, store: Related, policies: Poli
     variables: { user, subject },
     one: (object, id) => store.ones.get(object)?.get(id) ?? null,
     many: (object, via, id) => store.manys.get(manyKey(object, via, id)) ?? [],
-    policy: (name, input, asOf) => {
+    policy: (name, input, asOf, note) => {
       if (policies === undefined) throw new AppError('internal', `The expression asks policy ${name}, but the record engine was made without policies.`);
-      return policies(context.model, name, input, asOf);
+      return policies(context.model, name, input, asOf, note);
     },
     calendars: context.model.calendarLookup,
   };

@@ -1,3 +1,5 @@
+import type { Cause } from '../access/types.ts';
+import { distinctUses } from '../access/policy-uses.ts';
 import { OPEN_CLASS, searchKeys } from '../query/search-key.ts';
 import type { FieldModel } from '../model/types.ts';
 import type { Batch, Entry, Image } from './batch.ts';
@@ -19,6 +21,13 @@ export function changeOf(batch: Batch, entry: Entry): RecordChange {
   return entry.transition === null ? base : { ...base, transition: entry.transition.name };
 }
 
+/** Why an entry is written, where that is not what the call says: another cause, or decisions of policies that led to it. */
+function causeOf({ context }: Batch, { item, decisions }: Entry): Cause | undefined {
+  if (decisions.length === 0) return item.cause;
+  const cause = item.cause ?? context.cause;
+  return { ...cause, decisions: distinctUses([...(cause.decisions ?? []), ...decisions]) };
+}
+
 function historyOf(batch: Batch, entry: Entry): SideRow {
   const changes: Record<string, readonly [unknown, unknown]> = {};
   if (entry.item.kind !== 'create') {
@@ -29,7 +38,7 @@ function historyOf(batch: Batch, entry: Entry): SideRow {
     }
   }
   const action = entry.transition === null ? entry.item.kind : `transition:${entry.transition.name}`;
-  const { cause } = entry.item;
+  const cause = causeOf(batch, entry);
   const row = { id: entry.id, version: Number(entry.after['version']), kind: KINDS[entry.item.kind], action, changes };
   return cause === undefined ? row : { ...row, cause };
 }
@@ -48,7 +57,7 @@ function eventsOf(batch: Batch, entries: readonly Entry[]): readonly EventSideRo
   if (batch.events === 'each') {
     return entries.map((entry) => {
       const transition = entry.transition?.name ?? null;
-      const { cause } = entry.item;
+      const cause = causeOf(batch, entry);
       return {
         id: newId(),
         record_id: entry.id,

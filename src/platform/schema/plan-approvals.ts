@@ -1,8 +1,16 @@
 import { canonicalJson } from '../metadata/store-form.ts';
 import type { MetadataSet, PolicyFile } from '../metadata/types.ts';
 import { approvalOf, firstDay, type PolicyApprovals } from '../model/approvals.ts';
+import type { ModelExtensions } from '../model/compile.ts';
+import type { Model } from '../model/types.ts';
 import { metadataStep } from './step.ts';
 import type { SchemaStep } from './types.ts';
+
+/** What should be known of policies that are changed, such as that one is looser than its floor. */
+export function policyRemarks(recorded: MetadataSet, wanted: MetadataSet, model: Model, extensions: ModelExtensions): readonly SchemaStep[] {
+  if (canonicalJson([...recorded.policies]) === canonicalJson([...wanted.policies])) return [];
+  return (extensions.remarks ?? []).flatMap((remark) => remark(model)).map(({ detail, fix }) => metadataStep(detail, { fix }));
+}
 
 /** What a change of policies means until somebody approves it: one step for each version that comes out of force or is not yet. Pure. */
 export function approvalSteps(recorded: MetadataSet, wanted: MetadataSet, approvals: PolicyApprovals | null): readonly SchemaStep[] {

@@ -16,7 +16,7 @@ import { examine } from './examine.sql.ts';
 import { findFillers } from './fillers.ts';
 import { findMentions } from './mentions.ts';
 import { readRemembered, rememberedTables } from './names.sql.ts';
-import { approvalSteps } from './plan-approvals.ts';
+import { approvalSteps, policyRemarks } from './plan-approvals.ts';
 import { draftPlan, idsIn, inOrder, knownIds, leftColumns, planHash } from './plan.ts';
 import { findRetypes, rewrittenFields, type RetypeInput } from './retypes.ts';
 import type { DraftStep } from './step.ts';
@@ -101,7 +101,11 @@ export async function planWish({ db, clock, extensions, known }: Planner, wish: 
     allowDestructive: options.allowDestructive === true,
     isReturn: wish.kind === 'return',
   };
-  const steps = inOrder([...(await settled(db, draftPlan(planInput))), ...approvalSteps(recorded.set, set, approvals)]);
+  const steps = inOrder([
+    ...(await settled(db, draftPlan(planInput))),
+    ...approvalSteps(recorded.set, set, approvals),
+    ...policyRemarks(recorded.set, set, model, extensions),
+  ]);
   const given = new Set([...givenIds(wish), ...idsIn(recorded.set).keys(), ...idsIn(recorded.files).keys(), ...remembered.names.keys()]);
   const plan = { steps, hash: planHash(set, physical, given, steps), wanted: set, physical, leaves: leftColumns(planInput), conflicts };
   return { plan, recorded, remembered, files, package: laid, model, before };

@@ -1,6 +1,7 @@
 import { KINDS, metadataPointer, pointerToken } from '../metadata/kinds.ts';
 import { treeOf, type Expr } from '../expression/tree.ts';
 import type { RuleFile } from '../metadata/types.ts';
+import type { ModelExtensions } from '../model/compile.ts';
 import type { FieldModel, Model, ObjectModel } from '../model/types.ts';
 import { findMentions } from './mentions.ts';
 
@@ -8,7 +9,7 @@ import { findMentions } from './mentions.ts';
 export interface Remark {
   /** File and place, as in findings of the check. */
   readonly pointer: string;
-  readonly code: 'unused_field' | 'field_not_shown' | 'unused_value_set' | 'codes_without_labels' | 'conflicting_rules';
+  readonly code: 'unused_field' | 'field_not_shown' | 'unused_value_set' | 'codes_without_labels' | 'conflicting_rules' | 'looser_than_floor';
   readonly detail: string;
   readonly fix: string;
 }
@@ -17,9 +18,14 @@ export interface Remark {
  * Fields that nothing names or no layout of their object shows, formulas that give codes and no labels for them, value sets that
  * no field has, and rules that set the same field on the same event to different values. Reads only the Model.
  */
-export function remarksOn(model: Model): readonly Remark[] {
+export function remarksOn(model: Model, extensions: ModelExtensions = {}): readonly Remark[] {
   const objects = [...model.objects.values()].filter((object) => !object.builtin);
-  return [...objects.flatMap((object) => fieldRemarks(model, object)), ...valueSetRemarks(model, objects), ...ruleRemarks(model)];
+  return [
+    ...objects.flatMap((object) => fieldRemarks(model, object)),
+    ...valueSetRemarks(model, objects),
+    ...ruleRemarks(model),
+    ...(extensions.remarks ?? []).flatMap((remark) => remark(model)),
+  ];
 }
 
 function fieldRemarks(model: Model, object: ObjectModel): readonly Remark[] {

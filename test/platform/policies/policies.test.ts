@@ -122,6 +122,7 @@ describe('policies', () => {
       band: 'large',
       results: { percent: 5 },
       cites: 'Rule 1',
+      floor: null,
     });
     expect(policies.decide('discount', { amount: 5, kind: 'sale' }, '2026-02-01')).to.equal(null);
     expect(policies.decide('discount', { amount: 5, kind: 'sale' }, '2025-12-31')).to.equal(null);

@@ -38,6 +38,15 @@ export async function moveSchedule(tx: Knex.Transaction, ruleId: string, nextDue
   );
 }
 
+/** Says when a timed rule is due in the place of what was read of it, unless it was moved on meanwhile. */
+export async function correctSchedule(tx: Knex.Transaction, known: RuleSchedule, nextDue: Instant): Promise<void> {
+  await run(
+    tx,
+    sql`update ${platformTable(tx, 'rule_schedule')} set next_due = ${nextDue}::timestamptz
+        where rule_id = ${known.ruleId} and next_due = ${known.nextDue}::timestamptz and scanned_to = ${known.scannedTo}::timestamptz`,
+  );
+}
+
 /** Enters a timed rule, or gives it a changed definition; nothing before `now` is made up for. */
 export async function putSchedule(tx: Knex.Transaction, entry: RuleSchedule): Promise<void> {
   await run(

@@ -13,7 +13,7 @@ import { anchorDay, anchorRange, fireInstant, localText, occurrencesUntil } from
 import { objectOf } from './records.sql.ts';
 import { pickRows } from './run-data.ts';
 import { insertRuns, type NewRun } from './runs.sql.ts';
-import { listSchedules, moveSchedule, putSchedule, removeSchedules, type RuleSchedule } from './schedules.sql.ts';
+import { correctSchedule, listSchedules, moveSchedule, putSchedule, removeSchedules, type RuleSchedule } from './schedules.sql.ts';
 import type { CompiledRule, RuleReader } from './types.ts';
 import type { RuleSet } from './compile.ts';
 
@@ -23,14 +23,21 @@ const GRACE_MS = 15 * 60_000;
 /** Most occurrences of one schedule that are made up for at once. */
 const MOST_OCCURRENCES = 1000;
 
-/** Brings `rule_schedule` in line with the Model: new and changed timed rules start from now on, removed ones go. */
+/**
+ * Brings `rule_schedule` in line with the Model: new and changed timed rules start from now on, removed ones go. The others are due when
+ * the zone data of this process and the calendars say now, whatever said so before; what passed since they were last looked at stays due.
+ */
 export async function syncSchedules(tx: Knex.Transaction, context: CallContext, rules: RuleSet): Promise<void> {
   const held = new Map((await listSchedules(tx)).map((entry) => [entry.ruleId, entry]));
   for (const rule of rules.timed) {
     const definition = JSON.stringify(rule.file.on);
     const known = held.get(rule.id);
     held.delete(rule.id);
-    if (known?.definition === definition) continue;
+    if (known?.definition === definition) {
+      const due = nextLook(context, rule, known.scannedTo);
+      if (due !== null && due !== known.nextDue) await correctSchedule(tx, known, due);
+      continue;
+    }
     const nextDue = nextLook(context, rule, context.now);
     // A date rule keeps its place: only the days to come have the new offsets.
     if (nextDue !== null) await putSchedule(tx, { ruleId: rule.id, definition, nextDue, scannedTo: context.now });

@@ -2,7 +2,9 @@ import federal from '@18f/us-federal-holidays';
 import { parse } from 'csv-parse/sync';
 import type { PlainDate } from '../clock.ts';
 import type { AppError } from '../errors.ts';
-import { parseDate } from '../expression/dates.ts';
+import { addDays, parseDate } from '../expression/dates.ts';
+import type { YearlyHoliday } from '../metadata/types.ts';
+import { easterSunday, nextRepeated, parseRepeated } from './repeated-days.ts';
 
 export interface Holiday {
   readonly date: PlainDate;
@@ -20,6 +22,26 @@ export function federalHolidays(firstYear: number, lastYear: number): readonly H
     }
   }
   return holidays;
+}
+
+/** A holiday of every year, in the years given; `refuse` makes the error that is thrown. */
+export function yearlyHolidays(holiday: YearlyHoliday, firstYear: number, lastYear: number, refuse: (problem: string) => AppError): readonly Holiday[] {
+  const { name, on } = holiday;
+  const days = typeof on === 'string' ? parseRepeated(on) : null;
+  if (typeof on === 'string' && days === null) throw refuse(`'${on}' says no days that come again.`);
+  const found: Holiday[] = [];
+  for (let year = Math.max(firstYear, holiday.from ?? firstYear); year <= Math.min(lastYear, holiday.through ?? lastYear); year += 1) {
+    if (typeof on !== 'string') {
+      const easter = easterSunday(year);
+      const date = easter === null ? null : addDays(easter, on.easter);
+      if (date !== null) found.push({ date, name });
+      continue;
+    }
+    // A holiday that depends on which days are open would depend on itself.
+    const next = (after: PlainDate): PlainDate | null => (days === null ? null : nextRepeated(days, after, () => null));
+    for (let date = next(`${String(year - 1)}-12-31`); date !== null && date.startsWith(String(year)); date = next(date)) found.push({ date, name });
+  }
+  return found;
 }
 
 /** Holidays from CSV text with the columns `date` and `name`; `refuse` makes the error that is thrown. */

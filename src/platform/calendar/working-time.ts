@@ -9,6 +9,8 @@ export interface WorkingDays {
   /** Null = round the clock. */
   readonly hours: { readonly start: string; readonly end: string } | null;
   readonly openDays: readonly number[];
+  /** Days with hours of their own, by number: minutes of the day. */
+  readonly special: ReadonlyMap<number, readonly [opens: number, closes: number]>;
 }
 
 /** The clock changes of a zone between the first and the last day that calendars know, with the offset from each on. */
@@ -77,7 +79,8 @@ function instantOf(table: ZoneTable, localMs: number): number {
   return localMs;
 }
 
-function minutesOf(time: string): number {
+/** Minutes of the day of `HH:MM`. */
+export function minutesOf(time: string): number {
   return Number(time.slice(0, 2)) * 60 + Number(time.slice(3, 5));
 }
 
@@ -92,27 +95,27 @@ export function makeWorkingTime(days: WorkingDays, first: PlainDate, last: Plain
   });
   const table = (): ZoneTable => zoneTable(days.zone, ((firstDay ?? 0) - 2) * DAY_MS, ((lastDay ?? 0) + 2) * DAY_MS);
   const [opens, closes] = days.hours === null ? [0, 1440] : [minutesOf(days.hours.start), minutesOf(days.hours.end)];
-  const windowOf = (day: number): readonly [number, number] => [
-    instantOf(table(), day * DAY_MS + opens * 60_000),
-    instantOf(table(), day * DAY_MS + closes * 60_000),
-  ];
+  const windowOf = (day: number): readonly [number, number] => {
+    const [from, until] = days.special.get(day) ?? [opens, closes];
+    return [instantOf(table(), day * DAY_MS + from * 60_000), instantOf(table(), day * DAY_MS + until * 60_000)];
+  };
   const nominal = (closes - opens) * 60_000;
   const dayOf = (ms: number): number | null => {
     const day = Math.floor((ms + offsetOf(table(), ms)) / DAY_MS);
     return day < (firstDay ?? 0) || day > (lastDay ?? 0) ? null : day;
   };
-  /** Working time of all open days before the one with this index, from the first on: whole days, put right where clocks change. */
+  /** Working time of all open days before the one with this index, from the first on: whole days, put right where clocks change and on days with hours of their own. */
   const cumulated = new Map<number, number>();
   const changes = (): readonly (readonly [number, number])[] => {
-    const { from } = table();
+    const near = table()
+      .from.slice(1)
+      .flatMap((at) => [-1, 0, 1].map((beside) => Math.floor(at / DAY_MS) + beside));
     const found: (readonly [number, number])[] = [];
-    for (const at of from.slice(1)) {
-      for (const day of new Set([Math.floor(at / DAY_MS) - 1, Math.floor(at / DAY_MS), Math.floor(at / DAY_MS) + 1])) {
-        const index = lastNotAbove(days.openDays, day);
-        if (days.openDays[index] !== day) continue;
-        const [start, end] = windowOf(day);
-        if (end - start !== nominal) found.push([index, end - start - nominal]);
-      }
+    for (const day of new Set([...near, ...days.special.keys()])) {
+      const index = lastNotAbove(days.openDays, day);
+      if (days.openDays[index] !== day) continue;
+      const [start, end] = windowOf(day);
+      if (end - start !== nominal) found.push([index, end - start - nominal]);
     }
     return found;
   };

@@ -73,6 +73,8 @@ function foldContext(context: SqlContext): EvalContext {
     dayOf: nothing,
     startOfDay: nothing,
     endOfBusinessDay: nothing,
+    businessDayOf: nothing,
+    nextRepeated: nothing,
     addDuration: nothing,
     workingMs: nothing,
     addWorkingMs: nothing,

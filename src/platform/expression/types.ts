@@ -95,6 +95,10 @@ export interface CalendarLookup {
   workingMs(a: Instant, b: Instant, calendar: string): number | null;
   /** The first instant by which `ms` (not negative) of working time after `instant` have passed. */
   addWorkingMs(instant: Instant, ms: number, calendar: string): Instant | null;
+  /** The business day that an instant counts to, with regard to the calendar's cut-off. */
+  businessDayOf(instant: Instant, calendar: string): PlainDate | null;
+  /** The next of the days that come again as the words say, after a day; null when the words say none. */
+  nextRepeated(words: string, after: PlainDate, calendar: string): PlainDate | null;
   /** Local day of an instant in the calendar's zone. */
   dayOf(instant: Instant, calendar: string): PlainDate | null;
   /** First instant of a local day / last millisecond of the working day, in the calendar's zone. */

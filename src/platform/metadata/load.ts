@@ -153,7 +153,7 @@ function readPackage(directory: string, prefix: string, errors: ErrorDetail[]): 
 function readHolidayFiles(set: MetadataSet, metadata: string, prefix: string, errors: ErrorDetail[]): void {
   for (const [name, calendar] of set.calendars) {
     const holidays = calendar.holidays.map((source, index) => {
-      if (source === 'us-federal') return source;
+      if (source === 'us-federal' || 'on' in source) return source;
       const path = resolve(metadata, source.csv);
       if (path.startsWith(resolve(metadata) + sep) && existsSync(path)) return { csv: readFileSync(path, 'utf8') };
       errors.push({

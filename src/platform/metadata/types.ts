@@ -188,6 +188,14 @@ export interface PolicyFile {
   readonly versions: readonly PolicyVersion[];
 }
 
+/** A holiday of every year: the same day of a month, so many days from Easter Sunday, or as a recurrence says; from and through which year. */
+export interface YearlyHoliday {
+  readonly name: string;
+  readonly on: string | { readonly easter: number };
+  readonly from?: number;
+  readonly through?: number;
+}
+
 export interface CalendarFile {
   readonly $schema?: string;
   readonly id?: string;
@@ -197,8 +205,14 @@ export interface CalendarFile {
   /** ISO weekdays (1 = Monday) that are worked. */
   readonly weekdays: readonly number[];
   readonly hours?: { readonly start: string; readonly end: string };
+  /** What comes at this time of a business day or later counts as come on the next one (`businessDayOf`). */
+  readonly cutOff?: string;
+  /** Calendars whose holidays, closed and half days are taken over. */
+  readonly includes?: readonly string[];
+  /** Business days with hours of their own; what is left out is as on other days. */
+  readonly halfDays?: readonly { readonly date: string; readonly name: string; readonly start?: string; readonly end?: string }[];
   /** `csv`: on disk the path of a file with `date,name` below the metadata folder; in a loaded set its text. */
-  readonly holidays: readonly ('us-federal' | { readonly csv: string })[];
+  readonly holidays: readonly ('us-federal' | { readonly csv: string } | YearlyHoliday)[];
   readonly closed?: readonly { readonly date: string; readonly name: string }[];
   readonly open?: readonly { readonly date: string; readonly name: string }[];
 }

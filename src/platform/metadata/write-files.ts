@@ -36,7 +36,7 @@ export function packageFiles(set: MetadataSet, below: MetadataSet | null): Writt
 function withHolidayFiles(name: string, calendar: CalendarFile | undefined, files: Map<string, string>): unknown {
   if (calendar === undefined) return undefined;
   const holidays = calendar.holidays.map((source, index) => {
-    if (source === 'us-federal') return source;
+    if (source === 'us-federal' || 'on' in source) return source;
     const path = `calendars/${name}-${String(index + 1)}.csv`;
     files.set(`metadata/${path}`, source.csv);
     return { csv: path };

@@ -127,6 +127,36 @@ export const BUSINESS_FUNCTIONS: readonly FunctionEntry[] = inGroup('Business da
     evaluate: (args, context) => context.calendars.endOfBusinessDay(asText(args[0]), args[1] === undefined ? context.calendars.planCalendar : asText(args[1])),
   },
   {
+    name: 'businessDayOf',
+    parameters: ['instant', 'text'],
+    optional: 1,
+    result: DATE,
+    calendar: 1,
+    description:
+      "The business day that an instant counts to, of the plan's calendar or the one named: its own day when that is open and the calendar's cut-off is not reached, else the next business day.",
+    nulls: KNOWN_DAYS,
+    refuses: CALENDAR,
+    examples: [{ text: "businessDayOf(instant('2026-07-03T15:00:00Z'))", result: '2026-07-06' }],
+    evaluate: (args, context) => context.calendars.businessDayOf(asText(args[0]), args[1] === undefined ? context.calendars.planCalendar : asText(args[1])),
+  },
+  {
+    name: 'nextRepeated',
+    parameters: ['date', 'text', 'text'],
+    optional: 1,
+    result: DATE,
+    calendar: 2,
+    description:
+      "The next of the days that come again, after a day: 'every second tuesday from 2026-01-06', 'quarterly from 2026-01-31', 'second tuesday of the month', 'last business day of the quarter', 'third monday of april'. Business days are those of the plan's calendar or the one named.",
+    nulls: `Null when the words say no such days. ${KNOWN_DAYS}`,
+    refuses: CALENDAR,
+    examples: [
+      { text: "nextRepeated(date('2026-11-23'), 'last business day of the month')", result: '2026-11-30' },
+      { text: "nextRepeated(date('2026-01-31'), 'quarterly from 2026-01-31')", result: '2026-04-30' },
+    ],
+    evaluate: (args, context) =>
+      context.calendars.nextRepeated(asText(args[1]), asText(args[0]), args[2] === undefined ? context.calendars.planCalendar : asText(args[2])),
+  },
+  {
     name: 'businessMinutesBetween',
     parameters: ['instant', 'instant', 'text'],
     result: NUMBER,

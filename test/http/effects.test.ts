@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream';
 import { expect } from 'chai';
 import { runCommand } from '../../src/cli/main.ts';
+import { inTransaction } from '../../src/platform/db.ts';
+import { stopEvent } from '../../src/platform/jobs/stopped-events.sql.ts';
 import { platformTable, rows, run, sql } from '../../src/platform/sql.ts';
 import { at, startTestApp, type Client, type TestApp } from '../support/app.ts';
 
@@ -68,6 +70,30 @@ describe('runs that failed and mail that may not have arrived', () => {
     expect(await states('rule_run')).to.deep.equal(['ready']);
     expect((await credenza('rule', 'replay', 'x')).code).to.equal(2);
     await test.app.worker.drain();
+  });
+
+  it('changes that cannot be handled are listed, replayed and passed by administrators, over HTTP and by commands', async () => {
+    const { db } = test.app;
+    const stop = async (): Promise<string> => {
+      const made = await admin('POST', '/api/v1/records/Task', { subject: 'Stopped', queue: 'credentialing' });
+      expect(made.status, made.text).to.equal(201);
+      const [event] = await rows(db, sql`select id from ${platformTable(db, 'event')} where record_id = ${String(at(made.body, 'data.id'))}::uuid`);
+      const id = String(event?.['id']);
+      await inTransaction(db, (tx) => stopEvent(tx, id, 'Two rows fit.', test.app.clock.now()));
+      return id;
+    };
+    const EVENTS = '/api/v1/automation/events';
+    const [first, second] = [await stop(), await stop()];
+    const listed = await admin('GET', EVENTS);
+    expect([at(listed.body, 'data.0.error'), at(listed.body, 'data.0.waiting'), at(listed.body, 'data.0.object')]).to.deep.equal(['Two rows fit.', 0, 'Task']);
+    const post = async (path: string): Promise<number> => (await admin('POST', `${EVENTS}/${path}`)).status;
+    expect([await post(`${first}/replay`), await post(`${first}/replay`), await post('x/pass')]).to.deep.equal([204, 404, 404]);
+    expect(at(JSON.parse((await credenza('event', 'list', '--json')).out), '0.id')).to.equal(second);
+    expect((await credenza('event', 'list')).out).to.contain('Two rows fit.');
+    expect((await credenza('event', 'pass', second)).code).to.equal(0);
+    expect(at((await admin('GET', EVENTS)).body, 'data')).to.deep.equal([]);
+    await test.app.worker.drain();
+    expect(await rows(db, sql`select id from ${platformTable(db, 'event')}`)).to.deep.equal([]);
   });
 
   it('an unknown mail is settled once, as sent, as failed, or to be sent again', async () => {

@@ -3,6 +3,8 @@ import { makeEvaluator } from '../../platform/automation/evaluate.ts';
 import { loadRows } from '../../platform/automation/records.sql.ts';
 import { runDue } from '../../platform/automation/run-due.ts';
 import { strandedRuns } from '../../platform/automation/runs.sql.ts';
+import { inTransaction } from '../../platform/db.ts';
+import { decideEvent, stoppedEvents } from '../../platform/jobs/stopped-events.sql.ts';
 import { isUuid } from '../../platform/ids.ts';
 import { deliveriesInState, isSandbox } from '../../platform/mail/mail.sql.ts';
 import { sqlContext } from '../../platform/access/secure.sql.ts';
@@ -101,6 +103,43 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
       }),
   },
   {
+    name: 'event list',
+    summary: 'Changes whose rules could not be looked at, however often it was tried; later ones of their records wait.',
+    usage: '',
+    example: 'npx credenza event list',
+    positionals: [0, 0],
+    options: { json: JSON_OPTION },
+    run: (call) =>
+      withApp(call, async (app) => {
+        const events = await stoppedEvents(app.db);
+        if (call.isSet('json')) printJson(call.io, events);
+        else
+          printTable(
+            call.io,
+            ['id', 'object', 'record', 'kind', 'tries', 'waiting', 'error'],
+            events.map(({ id, object, recordId, kind, tries, waiting, error }) => [id, object, recordId ?? '', kind, tries, waiting ?? '', error]),
+          );
+      }),
+  },
+  {
+    name: 'event replay',
+    summary: 'Has such changes looked at again; the worker does it.',
+    usage: 'EVENT...',
+    example: 'npx credenza event replay 0190b6f0-0000-7000-8000-000000000001',
+    positionals: [1, 1000],
+    options: {},
+    run: (call) => decideEvents(call, 'replayed'),
+  },
+  {
+    name: 'event pass',
+    summary: 'Lets later changes of their records go on; these start no rule.',
+    usage: 'EVENT...',
+    example: 'npx credenza event pass 0190b6f0-0000-7000-8000-000000000001',
+    positionals: [1, 1000],
+    options: {},
+    run: (call) => decideEvents(call, 'passed'),
+  },
+  {
     name: 'mail list',
     summary: 'Mail of which nobody knows whether it arrived (unknown), or that was given up (failed), newest first.',
     usage: '',
@@ -152,6 +191,16 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
     run: (call) => withApp(call, (app) => evaluate(call, app)),
   },
 ];
+
+function decideEvents(call: Call, decision: 'replayed' | 'passed'): Promise<number> {
+  return withApp(call, async (app) => {
+    for (const id of uuidsOf(call)) {
+      if (!(await inTransaction(app.db, (tx) => decideEvent(tx, id, decision, 'system:cli', app.clock.now()))))
+        throw new AppError('not_found', `There is no event ${id} that waits for such a decision.`);
+    }
+    return 0;
+  });
+}
 
 function uuidsOf({ positionals }: Call): readonly string[] {
   const wrong = positionals.find((id) => !isUuid(id));

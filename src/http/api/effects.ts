@@ -4,8 +4,10 @@ import type { CallContext } from '../../platform/access/types.ts';
 import type { Automation } from '../../platform/automation/automation.ts';
 import { STRANDED_RUNS, strandedRuns } from '../../platform/automation/runs.sql.ts';
 import type { RuleRun } from '../../platform/automation/types.ts';
+import { inTransaction } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
 import { isUuid } from '../../platform/ids.ts';
+import { decideEvent, stoppedEvents } from '../../platform/jobs/stopped-events.sql.ts';
 import type { Worker } from '../../platform/jobs/worker.ts';
 import { deliveriesInState, STRANDED_MAIL, type Settlement } from '../../platform/mail/mail.sql.ts';
 import type { SettleMail } from '../../platform/mail/settle.ts';
@@ -28,7 +30,7 @@ export const SETTLE_BODY = bodySchema<{ readonly as: Settlement }>({
   properties: { as: { enum: ['sent', 'failed', 'queued'] } },
 });
 
-/** Runs that failed or were stopped, and mail of which nobody knows whether it arrived: for administrators, who decide. */
+/** Runs that failed or were stopped, events that cannot be handled, and mail of which nobody knows whether it arrived: for administrators, who decide. */
 export function effectRoutes(deps: EffectRouteDeps): Router {
   const router = Router({ caseSensitive: true });
   router.get(
@@ -49,6 +51,28 @@ export function effectRoutes(deps: EffectRouteDeps): Router {
     }),
   );
   router.get(
+    '/automation/events',
+    handle(deps, async ({ request, db, context }) => {
+      requireAdministrator(context);
+      onlyParameters(request, []);
+      return { body: { data: await stoppedEvents(db) } };
+    }),
+  );
+  for (const [verb, decision] of [
+    ['replay', 'replayed'],
+    ['pass', 'passed'],
+  ] as const) {
+    router.post(
+      `/automation/events/:id/${verb}`,
+      handle(deps, async (call) => {
+        requireAdministrator(call.context);
+        await decide(call, decision);
+        deps.worker.poke();
+        return { status: 204 };
+      }),
+    );
+  }
+  router.get(
     '/mail/deliveries',
     handle(deps, async ({ request, db, context }) => {
       requireAdministrator(context);
@@ -66,6 +90,12 @@ export function effectRoutes(deps: EffectRouteDeps): Router {
     }),
   );
   return router;
+}
+
+async function decide({ request, db, context }: Call, decision: 'replayed' | 'passed'): Promise<void> {
+  const id = param(request, 'id');
+  const found = isUuid(id) && (await inTransaction(db, (tx) => decideEvent(tx, id, decision, actorOf(context.principal), context.now)));
+  if (!found) throw new AppError('not_found', 'There is no event with this id that waits for such a decision.');
 }
 
 async function settle(settleMail: SettleMail, { request, db, context }: Call, as: Settlement): Promise<void> {

@@ -20,6 +20,18 @@ const STRANDED = shape({
   finishedAt: orNull(INSTANT),
 });
 
+const STOPPED = shape({
+  id: UUID,
+  object: TEXT,
+  recordId: orNull(UUID),
+  records: WHOLE,
+  kind: TEXT,
+  tries: WHOLE,
+  error: TEXT,
+  stoppedAt: INSTANT,
+  waiting: orNull(WHOLE),
+});
+
 /** Runs and mail that wait for an administrator's decision. */
 export function effectPaths(context: CallContext): Json {
   if (!mayDoEverything(context)) return {};
@@ -34,6 +46,26 @@ export function effectPaths(context: CallContext): Json {
     '/api/v1/automation/runs/{id}/replay': post({
       id: 'replayRun',
       summary: 'Do a run again that failed or was stopped',
+      tag,
+      parameters: [RECORD_ID, ONCE],
+      status: 204,
+    }),
+    '/api/v1/automation/events': get({
+      id: 'listStoppedEvents',
+      summary: 'Changes whose rules could not be looked at, however often it was tried; later ones of their records wait',
+      tag,
+      answer: list(STOPPED),
+    }),
+    '/api/v1/automation/events/{id}/replay': post({
+      id: 'replayEvent',
+      summary: 'Have such a change looked at again',
+      tag,
+      parameters: [RECORD_ID, ONCE],
+      status: 204,
+    }),
+    '/api/v1/automation/events/{id}/pass': post({
+      id: 'passEvent',
+      summary: 'Let later changes of its record go on; this one starts no rule',
       tag,
       parameters: [RECORD_ID, ONCE],
       status: 204,

@@ -180,6 +180,7 @@ const RUN = shape({
   ruleId: TEXT,
   rule: TEXT,
   ruleVersion: WHOLE,
+  definition: { ...orNull(TEXT), description: 'Hash of the text of the rule that it began with.' },
   eventId: orNull(UUID),
   object: orNull(TEXT),
   recordId: orNull(UUID),

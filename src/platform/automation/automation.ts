@@ -18,6 +18,7 @@ import { compileRules, type RuleSet } from './compile.ts';
 import { handleEvents } from './events.ts';
 import type { MailValues } from './mail-data.ts';
 import { runDueRuns, type RunTools } from './run.ts';
+import { keepDefinitions } from './run-limits.sql.ts';
 import { isRunDue, nextDueAfter, readyAgain } from './runs.sql.ts';
 import { claimSchedule, isScheduleDue, moveSchedule, removeSchedules, type RuleSchedule } from './schedules.sql.ts';
 import { scanRule, syncSchedules } from './timed.ts';
@@ -66,17 +67,28 @@ export function makeAutomation(options: AutomationOptions): Automation {
   const tools: RunTools = { ...options, actions: options.actions ?? new Map(), mailValues: options.mailValues ?? new Map() };
   /** Version and database whose schedules were brought in line. */
   let synced = new WeakMap<object, string>();
+  let kept = new WeakMap<object, string>();
 
   const handle = async (db: Knex): Promise<number> => {
     if (!(await holds(db, isEventDue(db, clock.now())))) return 0;
     const model = await currentModel();
-    return handleEvents(db, systemCall(model, clock, random, 'automation'), compileRules(model), log);
+    const rules = compileRules(model);
+    await keepTexts(db, model, rules);
+    return handleEvents(db, systemCall(model, clock, random, 'automation'), rules, log);
+  };
+
+  /** Before anything starts: what runs are done by. Once for a Model and database. */
+  const keepTexts = async (db: Knex, model: Model, rules: RuleSet): Promise<void> => {
+    if (kept.get(db) === model.hash) return;
+    await inTransaction(db, (tx) => keepDefinitions(tx, rules.byId.values(), clock.now()));
+    kept = new WeakMap([[db, model.hash]]);
   };
 
   const scan = async (db: Knex): Promise<number> => {
     const model = await currentModel();
     const rules = compileRules(model);
     const context = systemCall(model, clock, random, 'automation');
+    await keepTexts(db, model, rules);
     if (synced.get(db) !== model.hash) {
       await inTransaction(db, (tx) => syncSchedules(tx, context, rules));
       synced = new WeakMap([[db, model.hash]]);

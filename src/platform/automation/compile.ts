@@ -5,6 +5,7 @@ import { treeOf, isRecordExpr, type Expr } from '../expression/tree.ts';
 import type { ExprType } from '../expression/types.ts';
 import { parseDuration } from '../expression/durations.ts';
 import { metadataPointer } from '../metadata/kinds.ts';
+import { contentHash } from '../metadata/store-form.ts';
 import type { MatchingRecords, RuleFile, RuleStep, RuleTrigger } from '../metadata/types.ts';
 import type { Model, ObjectModel } from '../model/types.ts';
 import type { Compiled, CompiledRule, CompiledStep, Matching } from './types.ts';
@@ -80,7 +81,8 @@ function wrong(file: RuleFile, pointer: string, detail: string): never {
   throw new AppError('metadata_invalid', `Rule "${file.name}": ${detail}`, { errors: [{ pointer, code: 'invalid', detail }] });
 }
 
-function compileRule(model: Model, file: RuleFile): CompiledRule {
+/** Compiles one rule, whatever is in force of it. */
+export function compileRule(model: Model, file: RuleFile): CompiledRule {
   const object = triggerObject(model, file);
   if (object !== null && !model.objects.has(object)) wrong(file, '/on', `There is no object "${object}".`);
   checkTrigger(model, file, object);
@@ -97,7 +99,24 @@ function compileRule(model: Model, file: RuleFile): CompiledRule {
     if (step.step === 'create') created[step.object] = { kind: 'uuid' };
     return made;
   });
-  return { id: file.id ?? file.name, name: file.name, file, object, when, steps };
+  return { id: file.id ?? file.name, name: file.name, file, object, when, steps, definition: definitionOf(file), retryMs: retryOf(file) };
+}
+
+const TOLD_ONLY: ReadonlySet<string> = new Set(['$schema', 'label', 'tests']);
+
+/** Hash of what a rule does; its label and tests are no part of that. */
+function definitionOf(file: RuleFile): string {
+  return contentHash(Object.fromEntries(Object.entries(file).filter(([name]) => !TOLD_ONLY.has(name))));
+}
+
+function retryOf(file: RuleFile): readonly number[] | null {
+  if (file.retry === undefined) return null;
+  return file.retry.map((text, index) => {
+    const pause = parseDuration(text);
+    if (pause === null || pause.sign < 0 || pause.months > 0 || pause.businessDays > 0)
+      wrong(file, `/retry/${String(index)}`, `"${text}" is not a pause of days, hours, minutes or seconds, such as PT5M.`);
+    return (pause.days * 86_400 + pause.seconds) * 1000;
+  });
 }
 
 /** Triggers whose event has a before-image, which expressions see as `old`. */

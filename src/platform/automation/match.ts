@@ -143,6 +143,11 @@ export function chainOf(event: EventRow): RuleRun['chain'] {
   );
 }
 
+/** How a rule limits its runs. */
+export function limitsOf({ file }: CompiledRule): NewRun['limits'] {
+  return { concurrency: file.concurrency ?? 'queue', budget: file.budget ?? null };
+}
+
 /** The run that a match starts. Its key holds rule and event but no version, so that publishing again fires nothing again. */
 export function runOfMatch(context: CallContext, rule: CompiledRule, event: EventRow, match: MatchResult): NewRun {
   const chain = chainOf(event);
@@ -159,6 +164,9 @@ export function runOfMatch(context: CallContext, rule: CompiledRule, event: Even
     ruleId: rule.id,
     rule: rule.name,
     ruleVersion: context.model.version,
+    definition: rule.definition,
+    limits: limitsOf(rule),
+    lane: event.recordId === null ? 1 : 0,
     eventId: event.id,
     object: event.object,
     recordId: match.recordId,

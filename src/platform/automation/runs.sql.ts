@@ -2,7 +2,12 @@ import type { Knex } from 'knex';
 import type { Instant } from '../clock.ts';
 import { toRfc3339 } from '../db.ts';
 import { keyword, platformTable, rows, run, sql, type Sql } from '../sql.ts';
+import type { RuleFile } from '../metadata/types.ts';
+import { giveWay, withinBudgets } from './run-limits.sql.ts';
 import type { RuleRun, RunState, RunTrace } from './types.ts';
+
+/** 0: runs of single changes; 1: of changes to many records at once. */
+export type Lane = 0 | 1;
 
 /** A run to be inserted; `runKey` decides that it happens once. */
 export interface NewRun {
@@ -11,6 +16,10 @@ export interface NewRun {
   readonly ruleId: string;
   readonly rule: string;
   readonly ruleVersion: number;
+  readonly definition: string;
+  readonly limits: { readonly concurrency: NonNullable<RuleFile['concurrency']>; readonly budget: number | null };
+  /** 1 for one of many that a single cause starts: those of single changes do not wait behind it. */
+  readonly lane: Lane;
   readonly eventId: string | null;
   readonly object: string | null;
   readonly recordId: string | null;
@@ -22,15 +31,19 @@ export interface NewRun {
   readonly depth: number;
 }
 
-/** Inserts runs that do not exist yet and answers how many did not. */
-export async function insertRuns(tx: Knex.Transaction, runs: readonly NewRun[], now: Instant): Promise<number> {
-  if (runs.length === 0) return 0;
+/** Inserts runs that do not exist yet, as far as their rules' budgets go, and answers how many did not. */
+export async function insertRuns(tx: Knex.Transaction, wanted: readonly NewRun[], now: Instant): Promise<number> {
+  if (wanted.length === 0) return 0;
+  const runs = await withinBudgets(tx, wanted, now);
   const input = runs.map((entry) => ({
     id: entry.id,
     run_key: entry.runKey,
     rule_id: entry.ruleId,
     rule: entry.rule,
     rule_version: entry.ruleVersion,
+    definition: entry.definition,
+    lane: entry.lane,
+    parallel: entry.limits.concurrency === 'parallel',
     event_id: entry.eventId,
     object: entry.object,
     record_id: entry.recordId,
@@ -42,15 +55,19 @@ export async function insertRuns(tx: Knex.Transaction, runs: readonly NewRun[], 
     depth: entry.depth,
     finished_at: entry.state === 'ready' ? null : now,
   }));
-  const columns = keyword('id, run_key, rule_id, rule, rule_version, event_id, object, record_id, anchor, state, due_at, trace, cause, depth, finished_at');
-  return run(
+  const columns = keyword(
+    'id, run_key, rule_id, rule, rule_version, definition, lane, parallel, event_id, object, record_id, anchor, state, due_at, trace, cause, depth, finished_at',
+  );
+  const inserted = await run(
     tx,
     sql`insert into ${platformTable(tx, 'rule_run')} (${columns}, created_at)
         select ${columns}, ${now}::timestamptz from rows from (jsonb_to_recordset(${JSON.stringify(input)}::jsonb)
-          as (id uuid, run_key text, rule_id text, rule text, rule_version integer, event_id uuid, object text, record_id uuid, anchor text,
+          as (id uuid, run_key text, rule_id text, rule text, rule_version integer, definition text, lane smallint, parallel boolean, event_id uuid, object text, record_id uuid, anchor text,
               state text, due_at timestamptz, trace jsonb, cause jsonb, depth integer, finished_at timestamptz)) with ordinality order by ordinality
         on conflict (run_key) do nothing`,
   );
+  await giveWay(tx, runs, now);
+  return inserted;
 }
 
 /**
@@ -58,13 +75,26 @@ export async function insertRuns(tx: Knex.Transaction, runs: readonly NewRun[], 
  * worker leaves nothing behind and the runs are free again at once. Due runs of one record go one after the other in the order in which
  * they were made, and a run waits for an earlier one of its rule and record also while that one waits to be tried again:
  * a rule sees a record's events in their order. Other rules of the record do not wait for it. A run without a record is
- * taken alone, and so is one of a rule that `alone` names: no other waits for its end.
+ * taken alone, and so is one of a rule that `alone` names: no other waits for its end. All that are taken are of one lane, the
+ * first of `lanes` that has any. A rule whose runs are parallel does not wait for its own that are to be tried again.
  */
-export async function claimRuns(tx: Knex.Transaction, now: Instant, limit: number, alone: readonly string[]): Promise<readonly RuleRun[]> {
-  const [first] = await claimDue(tx, now, sql`true`, 1);
-  if (first === undefined || limit === 1 || first.recordId === null || alone.includes(first.ruleId)) return first === undefined ? [] : [first];
-  const others = sql`r.id <> ${first.id}::uuid and r.record_id is not null and r.rule_id <> all(${[...alone]}::text[])`;
-  return [first, ...(await claimDue(tx, now, others, limit - 1))];
+export async function claimRuns(
+  tx: Knex.Transaction,
+  now: Instant,
+  limit: number,
+  alone: readonly string[],
+  lanes: readonly Lane[] = [0, 1],
+): Promise<readonly RuleRun[]> {
+  for (const lane of lanes) {
+    // Written out, for the index of single changes.
+    const isOfLane = lane === 0 ? sql`r.lane = 0` : sql`r.lane = 1`;
+    const [first] = await claimDue(tx, now, isOfLane, 1);
+    if (first === undefined) continue;
+    if (limit === 1 || first.recordId === null || alone.includes(first.ruleId)) return [first];
+    const others = sql`${isOfLane} and r.id <> ${first.id}::uuid and r.record_id is not null and r.rule_id <> all(${[...alone]}::text[])`;
+    return [first, ...(await claimDue(tx, now, others, limit - 1))];
+  }
+  return [];
 }
 
 async function claimDue(tx: Knex.Transaction, now: Instant, which: Sql, limit: number): Promise<readonly RuleRun[]> {
@@ -74,8 +104,8 @@ async function claimDue(tx: Knex.Transaction, now: Instant, which: Sql, limit: n
     sql`select r.* from ${table} r where r.state = 'ready' and r.due_at <= ${now}::timestamptz and ${which}
           and (r.record_id is null or not exists (
             select from ${table} p where p.record_id = r.record_id and p.state = 'ready' and p.seq < r.seq
-              and (p.rule_id = r.rule_id or (p.due_at <= ${now}::timestamptz and not exists (
-                select from ${table} q where q.record_id = p.record_id and q.rule_id = p.rule_id and q.state = 'ready'
+              and ((p.rule_id = r.rule_id and not r.parallel) or (p.due_at <= ${now}::timestamptz and not exists (
+                select from ${table} q where q.record_id = p.record_id and q.rule_id = p.rule_id and not p.parallel and q.state = 'ready'
                   and q.seq < p.seq and q.due_at > ${now}::timestamptz)))))
         order by r.due_at, r.seq limit ${limit}::int for update of r skip locked`,
   );
@@ -189,7 +219,7 @@ export async function nextDueAfter(db: Knex, after: Instant): Promise<Instant | 
   const [found] = await rows(
     db,
     sql`select min(due) as due from (
-          select min(lease_until) as due from ${platformTable(db, 'event')} where lease_until > ${after}::timestamptz
+          select min(lease_until) as due from ${platformTable(db, 'event')} where lease_until > ${after}::timestamptz and lease_until < 'infinity'
           union all select min(due_at) from ${platformTable(db, 'rule_run')} where state = 'ready' and due_at > ${after}::timestamptz
           union all select min(next_due) from ${platformTable(db, 'rule_schedule')} where next_due > ${after}::timestamptz
           union all select min(greatest(next_attempt_at, coalesce(lease_until, next_attempt_at))) from ${platformTable(db, 'mail_delivery')}
@@ -209,6 +239,7 @@ export function readRun(row: Record<string, unknown>): RuleRun {
     ruleId: String(row['rule_id']),
     rule: String(row['rule']),
     ruleVersion: Number(row['rule_version']),
+    definition: row['definition'] as string | null,
     eventId: row['event_id'] as string | null,
     object: row['object'] as string | null,
     recordId: row['record_id'] as string | null,

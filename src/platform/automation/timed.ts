@@ -8,7 +8,7 @@ import { fault } from '../fault.ts';
 import type { EventRow } from '../jobs/types.ts';
 import { rowOf } from '../record/images.ts';
 import { evaluateTogether, makeEvaluator, type Evaluator } from './evaluate.ts';
-import { matchCondition } from './match.ts';
+import { limitsOf, matchCondition } from './match.ts';
 import { anchorDay, anchorRange, fireInstant, localText, occurrencesUntil } from './occurrences.ts';
 import { objectOf } from './records.sql.ts';
 import { pickRows } from './run-data.ts';
@@ -206,6 +206,10 @@ function newRun(context: CallContext, rule: CompiledRule, runKey: string, dueAt:
     ruleId: rule.id,
     rule: rule.name,
     ruleVersion: context.model.version,
+    definition: rule.definition,
+    limits: limitsOf(rule),
+    // A schedule that runs for many records is not to keep changes of single ones waiting.
+    lane: recordId !== null && 'schedule' in rule.file.on ? 1 : 0,
     eventId: null,
     object: recordId === null ? null : rule.object,
     recordId,

@@ -70,6 +70,10 @@ export interface CompiledRule {
   readonly object: string | null;
   readonly when: Compiled | null;
   readonly steps: readonly CompiledStep[];
+  /** Hash of its text; runs are done by the text that they began with. */
+  readonly definition: string;
+  /** Pauses before the 2nd, 3rd ... attempt of a run, in milliseconds; null for the usual ones. */
+  readonly retryMs: readonly number[] | null;
 }
 
 /** What a run did, step by step; kept with the run for good. */
@@ -106,6 +110,8 @@ export interface RuleRun {
   readonly ruleId: string;
   readonly rule: string;
   readonly ruleVersion: number;
+  /** Hash of the rule's text that it began with; null for a run that the release before made. */
+  readonly definition: string | null;
   readonly eventId: string | null;
   readonly object: string | null;
   readonly recordId: string | null;

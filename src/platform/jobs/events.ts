@@ -7,7 +7,7 @@ import type { EventCause, EventRow } from './types.ts';
 const COLUMNS = 'id, object, record_id, record_ids, kind, at, before, after, changed, transition, cause, actor, depth';
 
 /**
- * Takes up to `limit` open events of single records and one of a block of records, in their order, and holds their rows
+ * Takes up to `limit` open events of single records and one of a block of records (or of these only what is asked for), in their order, and holds their rows
  * until the caller's transaction ends: a killed worker gives them back at once. An event is taken only when no earlier
  * event of any of its records is open, in this batch or another worker's. No offset is kept (events leave the table when
  * done), so a transaction that commits late is simply seen later; its record's lock already put its events in order.
@@ -15,7 +15,12 @@ const COLUMNS = 'id, object, record_id, record_ids, kind, at, before, after, cha
  * Each row is asked by itself (scalar subqueries are not turned into joins) with one look into an index for each of its
  * records, so that the work does not grow with what else is open, whatever the statistics of the table say.
  */
-export async function claimEvents(tx: Knex.Transaction, now: Instant, limit: number): Promise<readonly EventRow[]> {
+export async function claimEvents(
+  tx: Knex.Transaction,
+  now: Instant,
+  limit: number,
+  which: 'singles' | 'blocks' | 'all' = 'all',
+): Promise<readonly EventRow[]> {
   const event = platformTable(tx, 'event');
   // Worded so that the planner, with or without statistics, expects many rows to fit and reads them in their order.
   const isFree = sql`coalesce(e.lease_until <= ${now}::timestamptz, true)`;
@@ -27,12 +32,12 @@ export async function claimEvents(tx: Knex.Transaction, now: Instant, limit: num
     sql`with single as (
           select e.seq, ${columns('e')} from ${event} e
           where e.record_id is not null and ${isFree} and coalesce(${firstOf('e.record_id')} >= e.seq, true) and coalesce(${firstBlockOf('e.record_id')} > e.seq, true)
-          order by e.seq limit ${limit} for update of e skip locked),
+          order by e.seq limit ${which === 'blocks' ? 0 : limit} for update of e skip locked),
         block as (
           select e.seq, ${columns('e')} from ${event} e
           where e.record_ids is not null and ${isFree}
             and not exists (select from unnest(e.record_ids) r (id) where ${firstOf('r.id')} < e.seq or ${firstBlockOf('r.id')} < e.seq)
-          order by e.seq limit 1 for update of e skip locked)
+          order by e.seq limit ${which === 'singles' ? 0 : 1} for update of e skip locked)
         select * from single union all select * from block order by seq`,
   );
   return found.map(readEvent);
@@ -62,22 +67,31 @@ export async function closeEvents(tx: Knex.Transaction, ids: readonly string[], 
   );
 }
 
-const EVENT_BACK_OFF_MINUTES = [1, 5, 30, 120] as const;
+/** Pauses before the 2nd, 3rd ... try of an event. */
+const EVENT_BACK_OFF_MINUTES = [1, 5, 30, 120, 120] as const;
 
-/** Puts an event that could not be handled back for later; it keeps its place before later events of its record. */
-export async function deferEvent(tx: Knex.Transaction, id: string, nowMs: number): Promise<void> {
+/**
+ * Puts an event that could not be handled back for later; it keeps its place before later events of its record. Answers false, having done
+ * nothing, when it was tried as often as it is.
+ */
+export async function deferEvent(tx: Knex.Transaction, id: string, nowMs: number): Promise<boolean> {
   const event = platformTable(tx, 'event');
   const [found] = await rows(tx, sql`select attempts from ${event} where id = ${id}::uuid for update`);
-  if (found === undefined) return;
+  if (found === undefined) return true;
   const attempts = Number(found['attempts']);
-  const minutes = EVENT_BACK_OFF_MINUTES[Math.min(attempts, EVENT_BACK_OFF_MINUTES.length - 1)] ?? 120;
+  const minutes = EVENT_BACK_OFF_MINUTES[attempts];
+  if (minutes === undefined) return false;
   const until = new Date(nowMs + minutes * 60_000).toISOString();
   await run(tx, sql`update ${event} set attempts = attempts + 1, lease_until = ${until}::timestamptz where id = ${id}::uuid`);
+  return true;
 }
 
 /** When the next open event may be handled: null when none is open. Reads only. */
 export async function nextEventDue(db: Knex, now: Instant): Promise<Instant | null> {
-  const [found] = await rows(db, sql`select min(coalesce(lease_until, ${now}::timestamptz)) as due from ${platformTable(db, 'event')}`);
+  const [found] = await rows(
+    db,
+    sql`select min(coalesce(lease_until, ${now}::timestamptz)) as due from ${platformTable(db, 'event')} where lease_until is distinct from 'infinity'`,
+  );
   const due = found?.['due'];
   return typeof due === 'string' ? toRfc3339(due) : null;
 }

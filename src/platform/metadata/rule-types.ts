@@ -82,5 +82,11 @@ export interface RuleFile {
   readonly when?: Expression;
   readonly do: readonly RuleStep[];
   readonly missed?: 'once' | 'all' | 'skip';
+  /** What becomes of a run while another of the rule and record waits or is under way; they follow each other unless said otherwise. */
+  readonly concurrency?: 'queue' | 'skip-if-running' | 'replace' | 'parallel';
+  /** Pauses before the 2nd, 3rd ... attempt of a run that failed. */
+  readonly retry?: readonly DurationText[];
+  /** Most runs that it starts in an hour; further ones go into quarantine. */
+  readonly budget?: number;
   readonly tests?: readonly { readonly given: Readonly<Record<string, Json>>; readonly at?: string; readonly expect: readonly string[] }[];
 }

@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import fc from 'fast-check';
+import { DateTime } from 'luxon';
 import { isAppError } from '../../../src/platform/errors.ts';
 import { makeCalendars, type Calendars } from '../../../src/platform/calendar/calendars.ts';
 import { loadMetadata } from '../../../src/platform/metadata/load.ts';
@@ -51,6 +53,23 @@ describe('half days, cut-off hours and included calendars', () => {
     expect(day('2026-07-01T19:00:00.000Z')).to.equal('2026-07-02');
     expect(calendarsOf(base).businessDayOf('2026-11-24T23:59:00.000Z', 'plan'), 'without a cut-off the whole day').to.equal('2026-11-24');
     expect([plan.businessDayOf('2026-11-24T20:00:00.000Z', 'none'), day('soon'), day('2060-01-01T00:00:00.000Z')]).to.deep.equal([null, null, null]);
+  });
+
+  it('the business day of an instant equals a walk from its minute on', () => {
+    const half = { date: '2026-11-25', name: 'Before Thanksgiving', end: '12:00' };
+    const plan = calendarsOf({ ...base, cutOff: '15:30', halfDays: [half] });
+    const start = Date.parse('2026-10-25T00:00:00Z');
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 45 * 1440 * 60 }), (second) => {
+        const at = start + second * 1000;
+        const local = DateTime.fromMillis(at, { zone: base.zone });
+        const limit = local.toISODate() === half.date ? half.end : '15:30';
+        let day = local.toFormat('HH:mm') < limit ? local : local.plus({ days: 1 });
+        while (day.weekday > 5 || ['2026-11-11', '2026-11-26'].includes(day.toISODate() ?? '')) day = day.plus({ days: 1 });
+        expect(plan.businessDayOf(new Date(at).toISOString(), 'plan'), local.toISO() ?? '').to.equal(day.toISODate());
+      }),
+      { numRuns: 500 },
+    );
   });
 
   it('a calendar takes over what it includes, opens and closes days of its own, and keeps its weekdays and hours', () => {

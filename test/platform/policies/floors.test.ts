@@ -107,6 +107,23 @@ describe('floors of policies', () => {
     expect(looser('soon', 'P1D')).to.equal(null);
   });
 
+  it('finds a case among more than are tried, for each value is tried about as often as the others', () => {
+    const keys = { a: 'number', b: 'number', c: 'number', d: 'number' } as const;
+    const tiers = [1, 5, 9, 13, 17]
+      .map((value) => `a != ${String(value)} && b != ${String(value)} && c != ${String(value)} && d != ${String(value)}`)
+      .join(' && ');
+    const law = { ...policy('law', [row('all', 'true', { interval: 'P3M' })]), keys };
+    const plan = {
+      ...policy(
+        'plan',
+        [row('rest', tiers, { interval: 'P1M' }), row('d is nine', 'd == 9', { interval: 'P6M' }), row('other', 'true', { interval: 'P2M' })],
+        floorOf({ interval: 'least' }),
+      ),
+      keys,
+    };
+    expect(remarkFloors(modelOf(law, plan)).map(({ code }) => code)).to.deep.equal(['looser_than_floor']);
+  });
+
   it('no input is looser than the floor once it is applied, and findings name a case exactly when there is one', () => {
     const size = fc.integer({ min: 0, max: 40 });
     const months = fc.integer({ min: 1, max: 12 });

@@ -86,6 +86,17 @@ describe('visit cadence policy as shipped', () => {
     ]);
   });
 
+  it('R000-35 the log of 03/2021 says that wording was removed, and the procedure that names Monday 9:00 is followed', () => {
+    const entry = policies.versionOn('visit-cadence', '2021-03-01');
+    expect(entry).to.include({ version: '2021-03', effectiveFrom: '2021-03-01', cites: 'Provider visit policy, revision log 03/2021' });
+    expect(entry?.note).to.contain('"at a minimum" and "every" were removed');
+    for (const size of [1, 1999, 2000, 5000])
+      expect(decide('2021-03-01', 'pcp', size)?.interval, String(size)).to.equal(decide('2021-02-28', 'pcp', size)?.interval);
+    const cutOff = policies.decide('visit-report-cutoff', {}, '2021-03-01');
+    expect(cutOff?.results).to.deep.equal({ mode: 'following-weekday', weekday: 1, time: '09:00' });
+    expect(policies.versionOn('visit-report-cutoff', '2021-03-01')?.note).to.contain('the hour was removed while the procedure still names it');
+  });
+
   it('every shipped policy compiles', () => {
     const model = modelOf(loadMetadata([packageRoot()]));
     expect(checkPolicies(model)).to.deep.equal([]);

@@ -6,6 +6,7 @@ import type { Knex } from 'knex';
 import { bouncesAt, type Config } from './config.ts';
 import { EXTENSIONS, metadataDirectories } from './extensions.ts';
 import { formRoutes } from './http/api/forms.ts';
+import { deliveryRoutes } from './http/api/deliveries.ts';
 import { effectRoutes } from './http/api/effects.ts';
 import { metadataRoutes } from './http/api/metadata.ts';
 import { policyRoutes } from './http/api/policies.ts';
@@ -35,13 +36,14 @@ import { makeImportJobs, type ImportJobs } from './platform/import/jobs.ts';
 import type { JobPrincipal } from './platform/import/types.ts';
 import { makeWorker, type Worker } from './platform/jobs/worker.ts';
 import { makeLog, type Log } from './platform/log.ts';
+import { makeMailHealth } from './platform/mail/health.ts';
 import { makeInboundMail, type InboundMail } from './platform/mail/inbound.ts';
 import { isMailDue, isSandbox } from './platform/mail/mail.sql.ts';
 import { makeMailQueue } from './platform/mail/queue.ts';
 import { makeMailRetention } from './platform/mail/retention.ts';
 import { makeMailSender } from './platform/mail/sender.ts';
 import { makeSettleMail, type SettleMail } from './platform/mail/settle.ts';
-import { makeUnsubscribe, type Unsubscribe } from './platform/mail/suppression.ts';
+import { makeUnsubscribe, type DeliveryHook, type Unsubscribe } from './platform/mail/suppression.ts';
 import { loadMetadata } from './platform/metadata/load.ts';
 import { installApprovals } from './platform/policies/approve.ts';
 import { policyLookup } from './platform/policies/policies.ts';
@@ -123,7 +125,17 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
   const documents = makeDocuments({ plan: { name: config.planName, address: config.planAddress, phone: config.planPhone } });
   const systemContext = async (cause?: Cause): Promise<CallContext> => systemCall(await store.current(), clock, random, 'mail', cause);
   const told = { engine, log, context: () => systemContext() };
-  const onOutcome = makeDeliveryOutcome(told);
+  const health = makeMailHealth({ policies: policyLookup, log, context: () => systemContext() });
+  const tellOutcome = makeDeliveryOutcome(told);
+  const tellOptedOut = makeDeliveryTransition(told, 'unsubscribe');
+  const onOutcome: DeliveryHook = async (tx, delivery, call) => {
+    await tellOutcome(tx, delivery, call);
+    if (delivery.state === 'bounced') await health(tx, delivery, call);
+  };
+  const onComplaint: DeliveryHook = async (tx, delivery, call) => {
+    await tellOptedOut(tx, delivery, call);
+    await health(tx, delivery, call);
+  };
   const mail = makeMailQueue({
     newId,
     random,
@@ -137,9 +149,9 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       planPhone: config.planPhone,
     },
   });
-  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onOutcome, bounceAddress: config.mailBounces, dkim: config.dkim });
+  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onOutcome, currentModel, bounceAddress: config.mailBounces, dkim: config.dkim });
   const settleMail = makeSettleMail({ clock, onOutcome });
-  const unsubscribe = makeUnsubscribe({ clock, onUnsubscribe: makeDeliveryTransition(told, 'unsubscribe') });
+  const unsubscribe = makeUnsubscribe({ clock, onUnsubscribe: tellOptedOut });
   const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });
   const automation = makeAutomation({ currentModel, clock, random, engine, reader, mail, log, actions, onModelChanged: () => store.expire() });
   const sendMail = async (handle: Knex): Promise<number> => Object.values(await sender.sendDue(handle)).reduce((sum, count) => sum + count, 0);
@@ -184,6 +196,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     log,
     bounceAddress,
     onBounce: onOutcome,
+    onComplaint,
     context: (cause) => systemContext(cause),
   });
   const signIn = makeSignIn({ clock, random });
@@ -231,6 +244,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       metadataRoutes({ ...calls, store }),
       policyRoutes({ ...calls, store }),
       effectRoutes({ ...calls, automation, worker, settleMail }),
+      deliveryRoutes({ ...calls, reader, worker }),
       formRoutes({ ...calls, engine, reader, files, forms }),
     ],
     portal: { routes, problemPage: makeProblemPage(render) },

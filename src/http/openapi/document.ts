@@ -3,6 +3,7 @@ import type { CallContext } from '../../platform/access/types.ts';
 import type { Model } from '../../platform/model/types.ts';
 import { listObjects } from '../api/describe.ts';
 import { accountPaths } from './accounts.ts';
+import { deliveryPaths } from './deliveries.ts';
 import { effectPaths } from './effects.ts';
 import { formPaths } from './forms.ts';
 import { generalPaths } from './general.ts';
@@ -52,6 +53,7 @@ function makeDocument(context: CallContext, facts: DocumentFacts): Json {
     ...exportPaths(context),
     ...reportPaths(context, facts.sendsMail),
     ...effectPaths(context),
+    ...deliveryPaths(context),
     ...policyPaths(context),
     ...formPaths(context),
     ...metadataPaths(context),

@@ -223,6 +223,7 @@ const reporting = {
     recipient: TEXT,
     subject: TEXT,
     about: orNull(shape({ object: TEXT, id: UUID })),
+    group: orNull(shape({ object: TEXT, id: UUID })),
     state: TEXT,
     attempt: WHOLE,
     lastError: orNull(TEXT),

@@ -184,6 +184,8 @@ function compileStep(
   if (target === null && step.step !== 'send-mail' && step.step !== 'action')
     wrong(file, at, 'This rule has no record of its own: say which one the step writes.');
   checkTarget(model, file, step, at, target, values);
+  if (step.step === 'send-mail' && step.group !== undefined && model.objects.get(object ?? '')?.fields.get(step.group)?.kind !== 'reference')
+    wrong(file, `${at}/group`, `"${step.group}" is no reference of the object of this rule.`);
   return {
     index,
     file: step,

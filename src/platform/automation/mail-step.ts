@@ -39,6 +39,7 @@ export async function sendMail(
       key: `${stage.run.runKey}:${String(step.index)}${each === null ? '' : `:${eachKey(each)}`}:${recipient.toLowerCase()}`,
       data,
       about: stage.record === null ? null : { object: stage.record.object, id: stage.record.id },
+      ...groupOf(stage, file.group),
       // One address that is none must not keep the others from their mail.
       badAddress: 'record',
       ...(file.mailbox === undefined ? {} : { mailbox: file.mailbox }),
@@ -54,6 +55,13 @@ export async function sendMail(
   // The record may have been told that it is not written to.
   if (isTold) await refresh(stage);
   return entries;
+}
+
+/** The record that a reference of the rule's record names. */
+function groupOf({ record, context }: Stage, reference: string | undefined): Pick<QueueMail, 'group'> {
+  const id = reference === undefined ? null : record?.row[reference];
+  const object = record === null || reference === undefined ? null : context.model.objects.get(record.object)?.fields.get(reference)?.ref?.to[0];
+  return typeof id === 'string' && typeof object === 'string' ? { group: { object, id } } : {};
 }
 
 /** The values that parts of the product make for templates, each made while no other run is at work. */

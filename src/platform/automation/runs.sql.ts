@@ -222,7 +222,7 @@ export async function nextDueAfter(db: Knex, after: Instant): Promise<Instant | 
           select min(lease_until) as due from ${platformTable(db, 'event')} where lease_until > ${after}::timestamptz and lease_until < 'infinity'
           union all select min(due_at) from ${platformTable(db, 'rule_run')} where state = 'ready' and due_at > ${after}::timestamptz
           union all select min(next_due) from ${platformTable(db, 'rule_schedule')} where next_due > ${after}::timestamptz
-          union all select min(greatest(next_attempt_at, coalesce(lease_until, next_attempt_at))) from ${platformTable(db, 'mail_delivery')}
+          union all select nullif(min(greatest(next_attempt_at, coalesce(lease_until, next_attempt_at))), 'infinity') from ${platformTable(db, 'mail_delivery')}
             where state in ('queued', 'sending') and greatest(next_attempt_at, coalesce(lease_until, next_attempt_at)) > ${after}::timestamptz) as all_due`,
   );
   const due = found?.['due'];

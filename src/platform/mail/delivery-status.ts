@@ -1,8 +1,17 @@
-/** Reports about mails of ours (RFC 3464): what the machine that could not deliver one says of it. */
+/** Reports about mails of ours: what the machine that could not deliver one says of it (RFC 3464), or that its reader complained (RFC 5965). */
 export interface DeliveryReport {
   /** Message-IDs of the mails that the report is about, as it returns their headers. */
   readonly messageIds: readonly string[];
   readonly recipients: readonly RecipientStatus[];
+  /** Set when the mail's reader, or its provider, says that it was not wanted. */
+  readonly complaint: Complaint | null;
+}
+
+export interface Complaint {
+  /** `abuse`, `fraud`, `virus` or another word of the provider's. */
+  readonly kind: string;
+  /** Return path that the mail came with, as far as the provider says. */
+  readonly returnPath: string;
 }
 
 export interface RecipientStatus {
@@ -50,4 +59,12 @@ export function returnedMessageId(text: string): string | null {
  */
 export function isDeadAddress(status: string): boolean {
   return status.startsWith('5.') && !/^5\.(?:3\.4|6\.\d+|7\.\d+)$/.test(status);
+}
+
+/** Reads the body of a message/feedback-report part (RFC 5965, 3). Null for one that says the mail was wanted. */
+export function parseFeedback(text: string): Complaint | null {
+  const fields = fieldsOf(text.trim());
+  const kind = (fields.get('feedback-type') ?? '').toLowerCase().replace(/[^a-z-].*$/, '');
+  if (kind === '' || kind === 'not-spam') return null;
+  return { kind, returnPath: /[^<>\s]+@[^<>\s]+/.exec(fields.get('original-mail-from') ?? '')?.[0] ?? '' };
 }

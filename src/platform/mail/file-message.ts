@@ -42,6 +42,10 @@ export interface FilingTools {
   readonly files: FileStore;
   /** Told of mails that bounced. */
   readonly onBounce?: DeliveryHook;
+  /** Told of mails that their readers complained about. */
+  readonly onComplaint?: DeliveryHook;
+  /** Address that reports about failed deliveries come back to. */
+  readonly bounceAddress?: string;
   /** Answers `policy(...)` in a mailbox's values. */
   readonly policies: PolicyLookup;
 }
@@ -189,7 +193,7 @@ export async function fileReturned(tx: Knex.Transaction, context: CallContext, t
   const id = context.newId();
   const { report } = received.parsed;
   if (!(await insertInbound(tx, { ...inboundOf(context, received, BOUNCES, id), copy: 0 }))) return true;
-  const reported = report === null ? [] : await takeReport(tx, context, report, received.deliveryId, tools.onBounce);
+  const reported = report === null ? [] : await takeReport(tx, context, report, received.deliveryId, tools);
   for (const delivery of reported.slice(0, 1)) await linkReport(tx, id, delivery.id);
   return reported.length > 0;
 }
@@ -234,7 +238,7 @@ export async function fileMessage(tx: Knex.Transaction, context: CallContext, to
   const { mailbox, parsed } = received;
   const { thread, message, attachment } = mailbox.creates;
   const id = context.newId();
-  const reported = parsed.report === null ? [] : await takeReport(tx, context, parsed.report, null, tools.onBounce);
+  const reported = parsed.report === null ? [] : await takeReport(tx, context, parsed.report, null, tools);
   const place = await keep(tx, context, received, id, reported);
   if (place === null) return null;
   for (const delivery of reported.slice(0, 1)) await linkReport(tx, id, delivery.id);

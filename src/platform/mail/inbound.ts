@@ -21,8 +21,6 @@ export interface InboundMailOptions extends FilingTools {
   /** A call as the system, on the current Model, at the clock's present moment. */
   readonly context: (cause: Cause) => Promise<CallContext>;
   readonly log: Log;
-  /** Address that reports about failed deliveries come back to; messages to it are no mail to a mailbox. */
-  readonly bounceAddress?: string;
   /** Largest message; 25 MB unless told. */
   readonly maxBytes?: number;
 }

@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 import { toRfc3339 } from '../db.ts';
 import { AppError } from '../errors.ts';
-import { holds, platformTable, rows, run, sql, type Sql } from '../sql.ts';
-import type { DeliveryState } from './types.ts';
+import { EMPTY, holds, platformTable, rows, run, sql, type Sql } from '../sql.ts';
+import type { DeliveryState, MailGroup } from './types.ts';
 
 /** Why a mail to a suppressed address did not go, in words. */
 export const SUPPRESSED = 'The address gets no such mail any more: it opted out, or mail to it came back.';
@@ -22,6 +22,7 @@ export interface NewDelivery {
   readonly headers: Readonly<Record<string, string>>;
   readonly attachments: readonly { readonly fileId: string; readonly name: string }[];
   readonly about: { readonly object: string; readonly id: string } | null;
+  readonly group: MailGroup | null;
   readonly mailbox: string | null;
   readonly state: DeliveryState;
   /** Why it cannot be sent; null for what can. */
@@ -38,6 +39,8 @@ export interface DeliverySummary {
   readonly recipient: string;
   readonly subject: string;
   readonly about: { readonly object: string; readonly id: string } | null;
+  /** The record that this mail and others belong to. */
+  readonly group: MailGroup | null;
   readonly state: DeliveryState;
   readonly attempt: number;
   readonly lastError: string | null;
@@ -55,11 +58,16 @@ export interface ClaimedDelivery extends DeliverySummary {
 
 type Found = Readonly<Record<string, unknown>>;
 
-const STATES: readonly DeliveryState[] = ['queued', 'sending', 'sent', 'captured', 'bounced', 'failed', 'unknown', 'suppressed'];
+export const DELIVERY_STATES: readonly DeliveryState[] = ['queued', 'sending', 'sent', 'captured', 'bounced', 'failed', 'unknown', 'suppressed'];
+
+function toReference(row: Found, name: 'about' | 'group'): MailGroup | null {
+  const [object, id] = [row[`${name}_object`], row[`${name}_id`]];
+  return typeof object === 'string' && typeof id === 'string' ? { object, id } : null;
+}
 
 /** Boundary: one row of `mail_delivery`. */
-function toSummary(row: Found): DeliverySummary {
-  const state = STATES.find((entry) => entry === row['state']);
+export function toSummary(row: Found): DeliverySummary {
+  const state = DELIVERY_STATES.find((entry) => entry === row['state']);
   if (state === undefined) throw new AppError('internal', `A delivery is in the unknown state ${String(row['state'])}.`);
   return {
     id: String(row['id']),
@@ -67,7 +75,8 @@ function toSummary(row: Found): DeliverySummary {
     template: String(row['template']),
     recipient: String(row['recipient']),
     subject: String(row['subject']),
-    about: typeof row['about_object'] === 'string' && typeof row['about_id'] === 'string' ? { object: row['about_object'], id: row['about_id'] } : null,
+    about: toReference(row, 'about'),
+    group: toReference(row, 'group'),
     state,
     attempt: Number(row['attempt']),
     lastError: typeof row['last_error'] === 'string' ? row['last_error'] : null,
@@ -89,7 +98,7 @@ function toClaimed(row: Found): ClaimedDelivery {
   };
 }
 
-const SUMMARY = sql`id::text, class, template, recipient, subject, about_object, about_id::text, state, attempt, last_error, created_at, sent_at`;
+export const SUMMARY = sql`id::text, class, template, recipient, subject, about_object, about_id::text, group_object, group_id::text, state, attempt, last_error, created_at, sent_at`;
 
 /** Inserts deliveries, in their order; answers the keys of those that were not there (the others' effects happened before). */
 export async function insertDeliveries(tx: Knex.Transaction, mails: readonly NewDelivery[]): Promise<ReadonlySet<string>> {
@@ -97,17 +106,19 @@ export async function insertDeliveries(tx: Knex.Transaction, mails: readonly New
     ...mail,
     about_object: mail.about?.object ?? null,
     about_id: mail.about?.id ?? null,
+    group_object: mail.group?.object ?? null,
+    group_id: mail.group?.id ?? null,
     message_id: mail.messageId,
     unsubscribe_hash: mail.unsubscribeHash?.toString('hex') ?? null,
   }));
   const inserted = await rows(
     tx,
     sql`insert into ${platformTable(tx, 'mail_delivery')}
-          (id, key, message_id, class, template, recipient, subject, html, plain, headers, attachments, about_object, about_id, mailbox, state, last_error, next_attempt_at, unsubscribe_hash, created_at)
-        select id, key, message_id, class, template, recipient, subject, html, plain, headers, attachments, about_object, about_id, mailbox, state, error, at, decode(unsubscribe_hash, 'hex'), at
+          (id, key, message_id, class, template, recipient, subject, html, plain, headers, attachments, about_object, about_id, group_object, group_id, mailbox, state, last_error, next_attempt_at, unsubscribe_hash, created_at)
+        select id, key, message_id, class, template, recipient, subject, html, plain, headers, attachments, about_object, about_id, group_object, group_id, mailbox, state, error, at, decode(unsubscribe_hash, 'hex'), at
         from rows from (jsonb_to_recordset(${JSON.stringify(input)}::jsonb)
           as (id uuid, key text, message_id text, class text, template text, recipient text, subject text, html text, plain text, headers jsonb, attachments jsonb,
-              about_object text, about_id uuid, mailbox text, state text, error text, at timestamptz, unsubscribe_hash text)) with ordinality order by ordinality
+              about_object text, about_id uuid, group_object text, group_id uuid, mailbox text, state text, error text, at timestamptz, unsubscribe_hash text)) with ordinality order by ordinality
         on conflict (key) do nothing returning key`,
   );
   return new Set(inserted.map((row) => String(row['key'])));
@@ -170,10 +181,11 @@ export async function recoverAbandoned(tx: Knex.Transaction, now: string): Promi
   return moved.map(toSummary);
 }
 
-/** Holds when mail is due, or was being sent by a process that ended. */
+/** Holds when mail is due, was being sent by a process that ended, or is held for a state that may have changed. */
 export function isMailDue(db: Knex, now: string): Sql {
   return sql`exists (select from ${platformTable(db, 'mail_delivery')}
-    where state in ('queued', 'sending') and next_attempt_at <= ${now}::timestamptz and (lease_until is null or lease_until <= ${now}::timestamptz))`;
+    where state in ('queued', 'sending') and next_attempt_at <= ${now}::timestamptz and (lease_until is null or lease_until <= ${now}::timestamptz))
+    or exists (select from ${platformTable(db, 'mail_hold')} where kind = 'state' and released_at is null)`;
 }
 
 /** Takes up to `limit` due deliveries for this process until `leaseUntil`, one attempt more each. */
@@ -196,14 +208,14 @@ function isSuppressedNow(db: Knex): Sql {
 }
 
 /**
- * Last step before the socket opens: `sending`. False when the address was suppressed since the mail was queued, or another
- * process owns the delivery by now.
+ * Last step before the socket opens: `sending`. False when the address was suppressed since the mail was queued, `held` holds,
+ * or another process owns the delivery by now.
  */
-export async function markSending(db: Knex, id: string, attempt: number, leaseUntil: string): Promise<boolean> {
+export async function markSending(db: Knex, id: string, attempt: number, leaseUntil: string, held: Sql | null = null): Promise<boolean> {
   const touched = await run(
     db,
     sql`update ${platformTable(db, 'mail_delivery')} d set lease_until = ${leaseUntil}::timestamptz, state = 'sending'
-        where d.id = ${id}::uuid and d.attempt = ${attempt}::integer and d.state = 'queued' and not ${isSuppressedNow(db)}`,
+        where d.id = ${id}::uuid and d.attempt = ${attempt}::integer and d.state = 'queued' and not ${isSuppressedNow(db)}${held === null ? EMPTY : sql` and not ${held}`}`,
   );
   return touched === 1;
 }
@@ -321,7 +333,7 @@ export async function nextDueAt(db: Knex): Promise<string | null> {
   const [row] = await rows(
     db,
     sql`select min(case when state = 'queued' then greatest(next_attempt_at, coalesce(lease_until, next_attempt_at)) else lease_until end) as due
-        from ${platformTable(db, 'mail_delivery')} where state in ('queued', 'sending')`,
+        from ${platformTable(db, 'mail_delivery')} where state in ('queued', 'sending') and next_attempt_at < 'infinity'`,
   );
   return typeof row?.['due'] === 'string' ? toRfc3339(row['due']) : null;
 }

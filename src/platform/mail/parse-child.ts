@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { simpleParser, type AddressObject, type ParsedMail } from 'mailparser';
 import { answerParent } from '../child.ts';
-import { parseDeliveryStatus, returnedMessageId, type DeliveryReport } from './delivery-status.ts';
+import { parseDeliveryStatus, parseFeedback, returnedMessageId, type DeliveryReport } from './delivery-status.ts';
 import type { ParsedFile, ParsedMessage } from './parsed.ts';
 
 /** PostgreSQL keeps no NUL in text. */
@@ -42,13 +42,15 @@ function isAutoReply(mail: ParsedMail, from: string): boolean {
   );
 }
 
-/** The report of a message that is one (RFC 3464), from its part message/delivery-status and the mail that it returns. */
+/** The report of a message that is one, from its part message/delivery-status (RFC 3464) or message/feedback-report (RFC 5965) and the mail that it returns. */
 function reportOf(mail: ParsedMail): DeliveryReport | null {
   const status = mail.attachments.find((part) => part.contentType === 'message/delivery-status');
-  if (status === undefined) return null;
+  const feedback = mail.attachments.find((part) => part.contentType === 'message/feedback-report');
+  const complaint = feedback === undefined ? null : parseFeedback(clean(feedback.content.toString('utf8')));
+  if (status === undefined && complaint === null) return null;
   const returned = mail.attachments.filter((part) => part.contentType === 'message/rfc822' || part.contentType === 'text/rfc822-headers');
   const messageIds = returned.map((part) => returnedMessageId(part.content.toString('latin1'))).filter((id) => id !== null);
-  return { messageIds, recipients: parseDeliveryStatus(clean(status.content.toString('utf8'))) };
+  return { messageIds, recipients: status === undefined ? [] : parseDeliveryStatus(clean(status.content.toString('utf8'))), complaint };
 }
 
 function filesOf(mail: ParsedMail): readonly ParsedFile[] {

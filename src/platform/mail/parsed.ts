@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import type { DeliveryReport, RecipientStatus } from './delivery-status.ts';
+import type { Complaint, DeliveryReport, RecipientStatus } from './delivery-status.ts';
 
 /** A file that came with a message, with the name and type that its sender gave it. */
 export interface ParsedFile {
@@ -68,7 +68,13 @@ function toReport(found: unknown): DeliveryReport | null {
   return {
     messageIds: Array.isArray(messageIds) ? messageIds.map(String) : [],
     recipients: Array.isArray(recipients) ? recipients.flatMap(toRecipient) : [],
+    complaint: 'complaint' in found ? toComplaint(found.complaint) : null,
   };
+}
+
+function toComplaint(found: unknown): Complaint | null {
+  if (typeof found !== 'object' || found === null) return null;
+  return { kind: text(found, 'kind') ?? '', returnPath: text(found, 'returnPath') ?? '' };
 }
 
 function toRecipient(found: unknown): readonly RecipientStatus[] {

@@ -125,6 +125,7 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
       headers,
       attachments: mail.attachments ?? [],
       about: mail.about,
+      group: mail.group ?? null,
       mailbox: mail.mailbox ?? null,
       state: failure === null ? 'queued' : 'failed',
       error: failure,
@@ -134,11 +135,11 @@ export function makeMailQueue(options: MailQueueOptions): MailQueue {
   }
 
   async function answerOf(tx: Knex.Transaction, context: CallContext, made: NewDelivery): Promise<QueuedMail> {
-    const { id, class: mailClass, template, recipient, subject, about, state, error } = made;
+    const { id, class: mailClass, template, recipient, subject, about, group, state, error } = made;
     if (state === 'queued') return { deliveryId: id, queued: true };
     await options.onOutcome?.(
       tx,
-      { id, class: mailClass, template, recipient, subject, about, state, attempt: 0, lastError: error, createdAt: context.now, sentAt: null },
+      { id, class: mailClass, template, recipient, subject, about, group, state, attempt: 0, lastError: error, createdAt: context.now, sentAt: null },
       context,
     );
     return state === 'failed' && error !== null ? { deliveryId: id, queued: false, failure: error } : { deliveryId: id, queued: false, suppressed: true };

@@ -5,10 +5,13 @@ import { AppError, isAppError } from '../errors.ts';
 import { describeFailure } from '../failure.ts';
 import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
+import { uuidV7 } from '../ids.ts';
 import type { Log } from '../log.ts';
+import type { Model } from '../model/types.ts';
 import { isTransaction } from '../sql.ts';
 import { parseSender, returnPath, suppressionKey } from './address.ts';
 import type { DkimKey } from './dkim.ts';
+import { dueGroups, endGroup, isHeld, OVER, pausedGroups, releaseHolds, setAside, setAsideOne, standingOf } from './holds.sql.ts';
 import { keepLease } from './lease.ts';
 import {
   captureDue,
@@ -34,6 +37,7 @@ const LEASE_MS = 60_000;
 const ATTEMPT_MS = 10 * 60_000;
 const BATCH = 50;
 const CONNECTIONS = 5;
+const LEAST_ATTEMPTS = 4;
 const GIVE_UP_MS = 3 * 24 * 60 * 60_000;
 
 export interface MailSenderOptions {
@@ -45,6 +49,8 @@ export interface MailSenderOptions {
   readonly sandbox?: boolean;
   /** Told of every mail that ended without being sent: bounced, failed, suppressed or unknown. */
   readonly onOutcome?: DeliveryHook;
+  /** The Model in force, by whose states mail is held; without it only holds count that were made. */
+  readonly currentModel?: () => Promise<Model>;
   /** Address that reports about failed deliveries come back to, with a mark for each mail; null or absent: the sender's own. */
   readonly bounceAddress?: string | null;
   /** The key that mail is signed with; null or absent: mail leaves unsigned. */
@@ -93,7 +99,8 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
         if (delivery.class === 'campaign') return { state: 'unknown', error: result.error, at };
         return { state: 'queued', error: result.error, at, nextAttemptAt: later(delivery.attempt, 60_000, 15 * 60_000) };
       case 'later':
-        if (clock.nowMs() - new Date(delivery.createdAt).getTime() > GIVE_UP_MS)
+        // One that was held for days is tried as patiently as others.
+        if (delivery.attempt >= LEAST_ATTEMPTS && clock.nowMs() - new Date(delivery.createdAt).getTime() > GIVE_UP_MS)
           return { state: 'failed', error: `Given up after three days. ${result.error}`, at };
         return { state: 'queued', error: result.error, at, nextAttemptAt: later(delivery.attempt, 5 * 60_000, 4 * 60 * 60_000) };
       case 'unreachable':
@@ -135,6 +142,24 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
     });
   }
 
+  /** Has the delivery wait until it is let go, for the record that it belongs to is paused or held, or ends it, for that record's path has ended. */
+  async function holdBack(db: Knex, delivery: ClaimedDelivery, model: Model | null): Promise<'failed' | null> {
+    const { id, attempt, group } = delivery;
+    if (group === null) return null;
+    const standing = await standingOf(db, model, group);
+    if (standing === 'over') return (await finish(db, delivery, { kind: 'invalid', error: OVER }, 'queued')) === null ? null : 'failed';
+    await inTransaction(db, async (tx) => {
+      if (await setAside(tx, standing, group, clock.now(), uuidV7(clock.nowMs()))) await setAsideOne(tx, id, attempt);
+    });
+    return null;
+  }
+
+  /** Lets the mail go whose record is paused no more. */
+  async function resume(db: Knex, model: Model): Promise<void> {
+    for (const group of await pausedGroups(db))
+      if ((await standingOf(db, model, group)) !== 'paused') await inTransaction(db, (tx) => releaseHolds(tx, group, ['state'], clock.now(), 'system:mail'));
+  }
+
   /** What a process that ended left behind. */
   async function recover(db: Knex, counts: Counts): Promise<void> {
     if (!(await hasAbandoned(db, clock.now()))) return;
@@ -150,10 +175,17 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
   }
 
   /** Where nothing may be sent. */
-  function capture(db: Knex, limit: number): Promise<readonly DeliverySummary[]> {
+  async function capture(db: Knex, limit: number, model: Model | null): Promise<readonly DeliverySummary[]> {
+    const groups = await dueGroups(db, clock.now());
     return inTransaction(db, async (tx) => {
-      const ended = await captureDue(tx, clock.now(), limit);
-      for (const delivery of ended) if (delivery.state === 'suppressed') await tell(tx, delivery);
+      const over: DeliverySummary[] = [];
+      for (const group of groups) {
+        const standing = await standingOf(tx, model, group);
+        if (standing === 'over') over.push(...(await endGroup(tx, group, clock.now())));
+        else await setAside(tx, standing, group, clock.now(), uuidV7(clock.nowMs()));
+      }
+      const ended = [...over, ...(await captureDue(tx, clock.now(), limit))];
+      for (const delivery of ended) if (delivery.state !== 'captured') await tell(tx, delivery);
       return ended;
     });
   }
@@ -195,7 +227,13 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
   }
 
   /** Sends the mail once, unless it is suppressed by now or (null) with another process; none other begins before this ended. */
-  async function attempt(db: Knex, smtp: SmtpClient, delivery: ClaimedDelivery, attachments: readonly Attached[]): Promise<SendResult | 'suppressed' | null> {
+  async function attempt(
+    db: Knex,
+    smtp: SmtpClient,
+    model: Model | null,
+    delivery: ClaimedDelivery,
+    attachments: readonly Attached[],
+  ): Promise<SendResult | 'suppressed' | 'failed' | null> {
     const { id, attempt: number } = delivery;
     const lease = keepLease({
       leaseMs,
@@ -204,7 +242,11 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
       onFailure: (error) => log.warn({ delivery: id, ...describeFailure(error) }, 'The lease of a mail that is being sent could not be renewed.'),
     });
     try {
-      if (!(await markSending(db, id, number, inFuture(leaseMs)))) return (await endSuppressed(db, delivery)) ? 'suppressed' : null;
+      const held = delivery.group === null ? null : isHeld(db, model, delivery.group);
+      if (!(await markSending(db, id, number, inFuture(leaseMs), held))) {
+        if (await endSuppressed(db, delivery)) return 'suppressed';
+        return holdBack(db, delivery, model);
+      }
       fault('mail.after_sending');
       return await send(smtp, delivery, attachments, lease.signal);
     } finally {
@@ -212,7 +254,7 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
     }
   }
 
-  async function sendBatch(db: Knex, smtp: SmtpClient, batch: readonly ClaimedDelivery[], counts: Counts): Promise<string | null> {
+  async function sendBatch(db: Knex, smtp: SmtpClient, model: Model | null, batch: readonly ClaimedDelivery[], counts: Counts): Promise<string | null> {
     let down: string | null = null;
     const failures: unknown[] = [];
     const rest = [...batch];
@@ -228,9 +270,9 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
           if ((await finish(db, delivery, { kind: 'invalid', error: attached }, 'queued')) !== null) counts.failed += 1;
           continue;
         }
-        const result = await attempt(db, smtp, delivery, attached);
-        if (result === 'suppressed') counts.suppressed += 1;
-        if (result === 'suppressed' || result === null) continue;
+        const result = await attempt(db, smtp, model, delivery, attached);
+        if (result === 'suppressed' || result === 'failed') counts[result] += 1;
+        if (result === 'suppressed' || result === 'failed' || result === null) continue;
         fault('mail.after_send');
         if (result.kind === 'unreachable') down = result.error;
         if (result.kind === 'accepted' && delivery.class === 'campaign') warnOfCampaign(delivery);
@@ -251,8 +293,10 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
       if (isTransaction(db)) throw new AppError('internal', 'Mail is sent outside of transactions only.');
       const counts: Counts = { sent: 0, captured: 0, bounced: 0, failed: 0, unknown: 0, suppressed: 0, requeued: 0 };
       await recover(db, counts);
+      const model = options.currentModel === undefined ? null : await options.currentModel();
+      if (model !== null) await resume(db, model);
       if (smtpUrl === null || options.sandbox === true || (await isSandbox(db))) {
-        for (const { state } of await capture(db, limit)) counts[state === 'suppressed' ? 'suppressed' : 'captured'] += 1;
+        for (const { state } of await capture(db, limit, model)) counts[state === 'suppressed' || state === 'failed' ? state : 'captured'] += 1;
         return counts;
       }
       client ??= makeSmtpClient(smtpUrl, CONNECTIONS, options.dkim);
@@ -261,7 +305,7 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
         const batch = await inTransaction(db, (tx) => claimDue(tx, clock.now(), inFuture(leaseMs), size));
         fault('mail.after_claim');
         if (batch.length === 0) break;
-        const down = await sendBatch(db, client, batch, counts);
+        const down = await sendBatch(db, client, model, batch, counts);
         if (down !== null) {
           log.warn(
             { host: client.host, waiting: counts.requeued },

@@ -1,6 +1,12 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 
+/** A record that many mails belong to, a campaign for example: by it they are held, counted and listed. */
+export interface MailGroup {
+  readonly object: string;
+  readonly id: string;
+}
+
 export interface QueueMail {
   /** Template path below `templates/`, without extension (`mail/campaign-invitation`): `.hbs` (HTML, front matter with subject) and an optional `.txt.hbs` twin. */
   readonly template: string;
@@ -10,6 +16,7 @@ export interface QueueMail {
   readonly key: string;
   readonly data: Readonly<Record<string, unknown>>;
   readonly about: { readonly object: string; readonly id: string } | null;
+  readonly group?: MailGroup;
   readonly mailbox?: string;
   readonly inReplyTo?: string;
   readonly attachments?: readonly { readonly fileId: string; readonly name: string }[];

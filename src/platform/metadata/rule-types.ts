@@ -65,6 +65,8 @@ type RuleAct =
       readonly template: string;
       readonly to: Expression;
       readonly class: 'campaign' | 'transactional';
+      /** Reference of the rule's object to the record that this mail and others belong to. */
+      readonly group?: string;
       readonly when?: Expression;
       readonly mailbox?: string;
       readonly attach?: Expression;

@@ -124,6 +124,7 @@ interface Pointer {
 /** Rows of the platform's own that belong to a record: mail to and from it, and forms that were filled in for it. */
 const POINTERS: readonly Pointer[] = [
   { name: 'mail sent', table: 'mail_delivery', key: 'id', column: 'about_id', objectColumn: 'about_object' },
+  { name: 'mail of it', table: 'mail_delivery', key: 'id', column: 'group_id', objectColumn: 'group_object' },
   { name: 'mail received', table: 'inbound_mail', key: 'id', column: 'record_id', objectColumn: 'object' },
   { name: 'mail thread', table: 'inbound_mail', key: 'id', column: 'thread_id', objectColumn: 'thread_object' },
   {

@@ -19,6 +19,7 @@ import * as historyByYear from '../../../migrations/0017-history-by-year.ts';
 import * as upkeep from '../../../migrations/0018-upkeep.ts';
 import * as mailIn from '../../../migrations/0020-mail-in.ts';
 import * as policyApprovals from '../../../migrations/0021-policy-approvals.ts';
+import * as mailGroups from '../../../migrations/0022-mail-groups.ts';
 import * as ruleRuns from '../../../migrations/0023-rule-runs.ts';
 import { SESSION_SETTINGS, SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
@@ -49,6 +50,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0018-upkeep', up: upkeep.up },
   { name: '0020-mail-in', up: mailIn.up },
   { name: '0021-policy-approvals', up: policyApprovals.up },
+  { name: '0022-mail-groups', up: mailGroups.up },
   { name: '0023-rule-runs', up: ruleRuns.up },
 ];
 

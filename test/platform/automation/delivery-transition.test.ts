@@ -58,6 +58,7 @@ describe('what became of a mail is told to its record', () => {
       recipient: 'ada@practice.example',
       subject: 'Join us',
       about: { object: 'CampaignMember', id },
+      group: null,
       state: 'sent',
       attempt: 1,
       lastError: null,

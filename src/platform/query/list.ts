@@ -11,7 +11,7 @@ import { countRows, type CountResult } from './count.ts';
 import { decodeCursor, encodeCursor, listHash } from './cursor.ts';
 import { onDay, timesOf, type TimeQuery } from './effective.ts';
 import { addExpanded, addNames, fieldsToRead, planExpand, type Expansion } from './expand.ts';
-import { FOUND, foundIdsSql, mayGuess, planFilter, type SearchRoute } from './filter.ts';
+import { FOUND, foundIdsSql, foundSql, mayGuess, planFilter, type SearchRoute } from './filter.ts';
 import { invalidQuery } from './invalid-query.ts';
 import {
   fillGiven,
@@ -33,7 +33,8 @@ import { readRecorded } from './recorded.ts';
 import { searchText } from './search-key.ts';
 import { sighted } from './sight.sql.ts';
 import { planSort, type Position, type SortKey } from './sort.ts';
-import { openSource, selectFields, whereSql, type Selection, type Source } from './source.ts';
+import { openSource, selectFields, twinSource, whereSql, type Selection, type Source, type TwinSource } from './source.ts';
+import { trigramShares } from './trigram-shares.sql.ts';
 import type { ListResult, ReadQuery, RecordData } from './types.ts';
 
 const DEFAULT_LIMIT = 50;
@@ -42,7 +43,11 @@ const MOST_ROWS = 500;
 interface ListPlan {
   readonly selection: Selection;
   readonly expansions: readonly Expansion[];
+  /** Which records are listed. */
   readonly conditions: readonly Sql[];
+  /** The same for a page, which may name a record twice (`twinSource`). */
+  readonly paged: readonly Sql[];
+  readonly route: SearchRoute;
   readonly keys: readonly SortKey[];
   readonly hash: string;
   readonly page: PagePlan;
@@ -56,19 +61,26 @@ function planList(ctx: CallContext, query: ReadQuery, route: SearchRoute): ListP
   const source = openListed(ctx, query);
   const selection = selectFields(source, query.fields, query.trash);
   const expansions = planExpand(source, query.expand);
-  const conditions = [...planFilter(source, query, route), ...trashConditions(ctx, source, query)];
-  const keys = planSort(source, query.sort);
+  const trash = trashConditions(ctx, source, query);
+  const conditions = [...planFilter(source, query, route), ...trash];
   const fields = fieldsToRead(source, selection.fields, selection.withName, expansions);
+  const { read, order } = pagedSource(source, route);
+  const paged = route === 'ordered' ? [...planFilter(source, { ...query, search: undefined }), ...trash, foundSql(order)] : conditions;
+  const keys = planSort(order, query.sort);
   return {
     selection,
     expansions,
     conditions,
+    paged,
     keys,
     hash: listHash(source, query, keys),
-    page: planPage(source, fields, conditions, keys, null),
+    page: planPage(read, fields, paged, keys, null),
     later: new Map(),
+    route,
   };
 }
+
+const pagedSource = (source: Source, route: SearchRoute): TwinSource => (route === 'ordered' ? twinSource(source) : { read: source, order: source });
 
 const openListed = (ctx: CallContext, query: ReadQuery): Source => openSource(ctx, query.object, { trash: query.trash === true });
 
@@ -82,7 +94,7 @@ export async function listRecords(db: Knex, call: CallContext, query: ReadQuery)
   const key = JSON.stringify([object, filter, equals, fields, sort, search, expand, trash]);
   const asked = listPlans(ctx, key, (planning) => planList(planning, query, 'planned'));
   const { route, values } = search === undefined ? PLANNED : await routeOf(db, ctx, query, search);
-  const plan = route === 'planned' ? asked : listPlans(ctx, `${String(route)} ${key}`, (planning) => planList(planning, query, route));
+  const plan = route === 'planned' ? asked : listPlans(ctx, `${route} ${key}`, (planning) => planList(planning, query, route));
   const { selection, expansions, conditions, keys, hash } = plan;
   const after = query.cursor === undefined ? null : decodeCursor(query.cursor, hash, keys);
   const limit = planLimit(query.limit);
@@ -108,11 +120,12 @@ export async function listRecords(db: Knex, call: CallContext, query: ReadQuery)
 }
 
 /** Kept with the plan of the list: what that looked at of the call is what this looks at. */
-function laterPage(ctx: CallContext, query: ReadQuery, { conditions, keys, page, later }: ListPlan, after: Position): PagePlan {
+function laterPage(ctx: CallContext, query: ReadQuery, { paged, route, keys, page, later }: ListPlan, after: Position): PagePlan {
   const emptyKeys = after.map((value) => (value === null ? '0' : '1')).join('');
   const known = later.get(emptyKeys);
   if (known !== undefined) return known;
-  const made = planPage(openListed(ctx, query), page.fields, conditions, keys, openPosition(after), page.shape);
+  const { read } = pagedSource(openListed(ctx, query), route);
+  const made = planPage(read, page.fields, paged, keys, openPosition(after), page.shape);
   later.set(emptyKeys, made);
   return made;
 }
@@ -134,11 +147,15 @@ const SHORT_LIST = 3_700;
  */
 async function routeOf(db: Knex, ctx: CallContext, query: ReadQuery, search: string): Promise<Routed> {
   const source = openListed(ctx, query);
-  const asked = searchText(search) === '' ? null : foundIdsSql(source, search);
+  const asked = searchText(search) === '' ? null : foundIdsSql(source, search, await trigramShares(db, ctx));
   if (asked === null) return PLANNED;
   const [row] = await rowArrays(db, ready(asked.text), asked.values);
   const ids = row?.[0];
-  if (typeof ids === 'string') return { route: FOUND, values: { given: new Map([[FOUND, ids]]), isOnce: ids.length > SHORT_LIST } };
+  if (typeof ids === 'string') {
+    const isLong = ids.length > SHORT_LIST;
+    const isOrdered = isLong && !isMasked(source.rights) && query.sort?.length === 1 && isIndexed(ctx, query);
+    return { route: isOrdered ? 'ordered' : 'found', values: { given: new Map([[FOUND, ids]]), isOnce: isLong } };
+  }
   const seesAll = source.where.length === 1 && !isMasked(source.rights);
   return seesAll && walked(ctx, query) !== null ? { route: 'walked', values: {} } : PLANNED;
 }
@@ -148,11 +165,16 @@ function filled(conditions: readonly Sql[], { given }: PageValues): readonly Sql
 }
 
 /** How many rows are met along an index when nothing but a page in its order (and words) is asked for; null when more must be looked at. */
-function walked({ model }: CallContext, { object, filter, equals, sort, limit, count, trash }: ReadQuery): number | null {
+function walked(ctx: CallContext, query: ReadQuery): number | null {
+  const { filter, equals, limit, count, trash } = query;
   if (filter !== undefined || equals !== undefined || trash === true || (count ?? 'none') !== 'none') return null;
+  return isIndexed(ctx, query) ? (limit ?? DEFAULT_LIMIT) : null;
+}
+
+/** Whether an index holds the leading key of the order. */
+function isIndexed({ model }: CallContext, { object, sort }: ReadQuery): boolean {
   const lead = sort?.[0]?.replace(/^-/, '') ?? 'id';
-  const isOrdered = lead === 'id' || model.objects.get(object)?.fields.get(lead)?.ordered === true;
-  return isOrdered ? (limit ?? DEFAULT_LIMIT) : null;
+  return lead === 'id' || model.objects.get(object)?.fields.get(lead)?.ordered === true;
 }
 
 function countOf(db: Knex, source: Source, query: ReadQuery, conditions: readonly Sql[], kind: NonNullable<ReadQuery['count']>): Promise<CountResult> {

@@ -3,7 +3,8 @@ import { isMasked, SEARCH_COLUMN } from '../access/secure.sql.ts';
 import type { CallContext } from '../access/types.ts';
 import type { FieldModel, ObjectModel } from '../model/types.ts';
 import { EMPTY, ident, joinSql, keyword, ready, sql, type ReadyStatement, type Sql } from '../sql.ts';
-import { escapeLike, matchSql, searchPatterns, searchWords, similarSql } from './filter.ts';
+import { indexedMatchSql, searchPatterns, searchWords, similarSql } from './filter.ts';
+import { escapeLike, indexPatterns, type TrigramShares } from './index-patterns.ts';
 import { readableNameFields, withKeys } from './names.ts';
 import { makeShape, valueColumns, valuesAsJson, type FreshRecord } from './page.ts';
 import { makePlanCache } from './plan-cache.ts';
@@ -24,6 +25,7 @@ const FOLDED = Symbol('the text as search compares it');
 const BEGINNING = Symbol('pattern of what begins with the text');
 const WORDS = Symbol('its words, joined');
 const PATTERNS = Array.from({ length: 16 }, (_, at) => Symbol(`pattern ${String(at)}`));
+const INDEXED = Array.from({ length: 8 }, (_, at) => Symbol(`pattern that the index is asked for, of word ${String(at)}`));
 
 /** A search as it is planned: what differs between two searches with the same `kind` and objects stands in `given`. */
 export interface Search {
@@ -57,7 +59,7 @@ export interface SearchPlan {
  * A search for what holds the words, and one for what is spelt alike.
  * @throws AppError invalid_query when the text is too long
  */
-export function searchesFor(text: string, names: readonly string[], limit: number): { readonly exact: Search; readonly alike: Search } {
+export function searchesFor(text: string, names: readonly string[], limit: number, shares: TrigramShares): { readonly exact: Search; readonly alike: Search } {
   const folded = searchText(text);
   const words = searchWords(text);
   const patterns = searchPatterns(words);
@@ -67,6 +69,7 @@ export function searchesFor(text: string, names: readonly string[], limit: numbe
     [FOLDED, folded],
     [BEGINNING, `${escapeLike(folded)}%`],
     [WORDS, words.join(' ')],
+    ...indexPatterns(words, shares).map((pattern, at): readonly [unknown, unknown] => [INDEXED[at], pattern]),
     ...patterns.flat().map((pattern, at): readonly [unknown, unknown] => [PATTERNS[at], pattern]),
   ]);
   const lengths = patterns.map((ofWord) => ofWord.length);
@@ -83,7 +86,7 @@ function exactMatch(lengths: readonly number[]): Match {
   let at = 0;
   const patterns = lengths.map((length) => PATTERNS.slice(at, (at += length)));
   return {
-    where: matchSql(patterns, ENTRY),
+    where: indexedMatchSql(INDEXED, patterns, ENTRY),
     rank: (source) => {
       const named = identifiersOf(source).map((field) => sql`${fieldSql(source, field)} = ${TRIMMED}`);
       const first = named.length === 0 ? EMPTY : sql` when ${joinSql(named, ' or ')} then 0`;

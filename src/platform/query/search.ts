@@ -13,6 +13,7 @@ import { makePlanCache } from './plan-cache.ts';
 import { searchText } from './search-key.ts';
 import { searchesFor, searchPlan, type Search, type Searched } from './search-plan.ts';
 import { sighted } from './sight.sql.ts';
+import { trigramShares } from './trigram-shares.sql.ts';
 import type { RecordData, SearchHit } from './types.ts';
 
 export interface SearchOptions {
@@ -40,7 +41,7 @@ export async function searchRecords(db: Knex, call: CallContext, text: string, o
   if (folded === '' || names.length === 0) return [];
   let ctx = call;
   for (const name of names) ctx = await sighted(db, ctx, name);
-  const { exact, alike } = searchesFor(text, names, limit);
+  const { exact, alike } = searchesFor(text, names, limit, await trigramShares(db, call));
   const found = await recordsOf(db, call, ctx, exact);
   const hits = found.length > 0 || [...folded].length < SHORTEST_ALIKE ? found : await recordsOf(db, call, ctx, alike);
   return describeHits(db, ctx, hits, folded.split(' '));

@@ -42,6 +42,21 @@ export function openSource(ctx: CallContext, objectName: string, options: Source
   return { ...base, from: sql`${objectTable(ctx, rights.object)} as ${ident(alias)}`, where };
 }
 
+/** The same rows twice, each joined to itself by its key. */
+export interface TwinSource {
+  /** What is read, its values and conditions. */
+  readonly read: Source;
+  /** What is asked for and ordered by: where its conditions and order name nothing but an index's columns, no row of it is fetched. */
+  readonly order: Source;
+}
+
+/** Only for a caller for whom no field is masked. */
+export function twinSource(source: Source): TwinSource {
+  const order = `${source.alias}2`;
+  const twin = sql`${objectTable(source.ctx, source.object)} as ${ident(order)} on ${ident(order, 'id')} = ${ident(source.alias, 'id')}`;
+  return { read: { ...source, from: sql`${source.from} join ${twin}` }, order: { ...source, alias: order } };
+}
+
 /** WHERE with the source's own conditions and further ones; empty text when there are none. */
 export function whereSql(source: Source, more: readonly Sql[] = []): Sql {
   const conditions = [...source.where, ...more];

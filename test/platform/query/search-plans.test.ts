@@ -57,13 +57,13 @@ describe('lists of what words are found in', function () {
   it('find the ids of rare words by the index of the entries, and walk the order for the others', async () => {
     const source = openSource(context, 'Network');
     const found = async (search: string): Promise<unknown> => {
-      const asked = foundIdsSql(source, search);
+      const asked = foundIdsSql(source, search, new Map());
       return asked === null ? 'not asked' : Object.values((await rows(database.db, asked))[0] ?? {})[0];
     };
     expect([await found('common'), await found('co'), await found('nothing')]).to.deep.equal([null, 'not asked', '{}']);
     const ids = String(await found('rare'));
     expect(ids.slice(1, -1).split(',')).to.have.lengthOf(RECORDS / 100);
-    const asked = foundIdsSql(source, 'rare');
+    const asked = foundIdsSql(source, 'rare', new Map());
     if (asked === null) throw new Error('A long word is not asked for.');
     expect(JSON.stringify(await rows(database.db, sql`explain ${asked}`))).to.contain('search_entry_keys');
 
@@ -76,7 +76,7 @@ describe('lists of what words are found in', function () {
       );
     };
     // The planner knows how many they are, and so which way is the shorter one.
-    expect(await planOf('rare', FOUND))
+    expect(await planOf('rare', 'found'))
       .to.match(/rows=60 .*id = ANY/s)
       .and.not.to.contain('search_entry');
     expect(await planOf('common', 'walked'))

@@ -92,7 +92,7 @@ describe('rows that a caller sees few of', () => {
     const found = (ctx: CallContext, text = 'a-3') => searchRecords(database.db, ctx, text, { objects: ['Order'] });
     const fewSets = ['own', 'mentioned', 'shops'];
     const givesUp = async (ctx: CallContext): Promise<boolean> => {
-      const { statement, values } = searchPlan(ctx, searchesFor('a-3', ['Order'], 20).exact, true);
+      const { statement, values } = searchPlan(ctx, searchesFor('a-3', ['Order'], 20, new Map()).exact, true);
       return (await rowArrays(database.db, statement, values))[0]?.[0] === null;
     };
     const callers = [user(model, ['own'], ANNA), user(model, ['own'], BERT), user(model, fewSets, ANNA), user(model, fewSets, BERT)];

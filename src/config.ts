@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { AppError, isAppError, type ErrorDetail } from './platform/errors.ts';
+import { readMailAccounts, type MailAccount } from './platform/mail/accounts.ts';
 import { readDkimKey, type DkimKey } from './platform/mail/dkim.ts';
 import { parseSender } from './platform/mail/address.ts';
 
@@ -122,6 +123,11 @@ export const SETTINGS = [
     secret: true,
   },
   { name: 'SMTP_LISTEN_PORT', fallback: '', help: 'Port of the inbound SMTP listener; empty = none.', check: (v: string) => (v === '' ? null : isPort(v)) },
+  {
+    name: 'IMAP_ACCOUNTS',
+    fallback: '',
+    help: 'File that names the accounts whose mail is fetched by IMAP (docs/operations.md); empty = none.',
+  },
   { name: 'MAIL_FROM', fallback: 'Network Operations <network@plan.example>', help: 'Sender of outgoing mail.' },
   { name: 'MAIL_DOMAIN', fallback: 'plan.example', help: 'Domain of Message-IDs and of inbound mailbox addresses.' },
   {
@@ -184,6 +190,8 @@ export interface Config {
   readonly packages: readonly string[];
   readonly smtpUrl: string | null;
   readonly smtpListenPort: number | null;
+  /** Accounts whose mail is fetched. */
+  readonly mailAccounts: readonly MailAccount[];
   readonly mailFrom: string;
   readonly mailDomain: string;
   /** Address that mails leave with as their return path, a mark for each added; null: the sender's own. */
@@ -271,6 +279,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
       .filter((entry) => entry !== ''),
     smtpUrl: get('SMTP_URL') || null,
     smtpListenPort: get('SMTP_LISTEN_PORT') === '' ? null : Number(get('SMTP_LISTEN_PORT')),
+    mailAccounts: get('IMAP_ACCOUNTS') === '' ? [] : readMailAccounts(resolve(directory, get('IMAP_ACCOUNTS')), environment),
     mailFrom: get('MAIL_FROM'),
     mailDomain: get('MAIL_DOMAIN'),
     mailBounces: get('MAIL_BOUNCES') || (get('SMTP_LISTEN_PORT') === '' ? null : bouncesAt(get('MAIL_DOMAIN'))),

@@ -37,6 +37,7 @@ import type { JobPrincipal } from './platform/import/types.ts';
 import { makeWorker, type Worker } from './platform/jobs/worker.ts';
 import { makeLog, type Log } from './platform/log.ts';
 import { makeMailHealth } from './platform/mail/health.ts';
+import { makeMailFetcher, type MailFetcher } from './platform/mail/fetch.ts';
 import { makeInboundMail, type InboundMail } from './platform/mail/inbound.ts';
 import { isMailDue, isSandbox } from './platform/mail/mail.sql.ts';
 import { makeMailQueue } from './platform/mail/queue.ts';
@@ -88,6 +89,8 @@ export interface App {
   readonly importer: Importer;
   readonly imports: ImportJobs;
   readonly inbound: InboundMail;
+  /** Fetches mail by IMAP; looks after its accounts by itself once the work is started. */
+  readonly fetcher: MailFetcher;
   /** Address that reports about failed deliveries come in at. */
   readonly bounceAddress: string;
   readonly unsubscribe: Unsubscribe;
@@ -199,6 +202,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     onComplaint,
     context: (cause) => systemContext(cause),
   });
+  const fetcher = makeMailFetcher({ db, clock, log, accounts: config.mailAccounts, inbound });
   const signIn = makeSignIn({ clock, random });
   const forms = makeForms({ engine, reader, files });
 
@@ -273,6 +277,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     importer: makeImporter({ engine, clock, log, latestModel: () => store.load() }),
     imports,
     inbound,
+    fetcher,
     bounceAddress,
     unsubscribe,
     settleMail,
@@ -302,12 +307,14 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       let smtpPort: number | null = null;
       if (parts.work) {
         worker.start();
+        fetcher.start();
         if (config.smtpListenPort !== null) smtpPort = (await inbound.listen(config.smtpListenPort, config.host)).port;
       }
       return { url, smtpPort };
     },
     async stop() {
       if (server !== null) await close(server);
+      await fetcher.stop();
       await inbound.close();
       await imports.close();
       await worker.stop();

@@ -6,6 +6,7 @@ import { strandedRuns } from '../../platform/automation/runs.sql.ts';
 import { inTransaction } from '../../platform/db.ts';
 import { decideEvent, stoppedEvents } from '../../platform/jobs/stopped-events.sql.ts';
 import { isUuid } from '../../platform/ids.ts';
+import { accountStates } from '../../platform/mail/fetch.sql.ts';
 import { deliveriesInState, isSandbox } from '../../platform/mail/mail.sql.ts';
 import { sqlContext } from '../../platform/access/secure.sql.ts';
 import { AppError } from '../../platform/errors.ts';
@@ -158,6 +159,31 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
             ['id', 'class', 'template', 'recipient', 'created', 'error'],
             mails.map((mail) => [mail.id, mail.class, mail.template, mail.recipient, mail.createdAt, mail.lastError ?? '']),
           );
+      }),
+  },
+  {
+    name: 'mail accounts',
+    summary: 'Accounts that mail is fetched from by IMAP, with their failures and the messages that could not be filed.',
+    usage: '',
+    example: 'npx credenza mail accounts',
+    positionals: [0, 0],
+    options: { json: JSON_OPTION },
+    run: (call) =>
+      withApp(call, async (app) => {
+        const accounts = await accountStates(app.db);
+        if (call.isSet('json')) return printJson(call.io, accounts);
+        printTable(
+          call.io,
+          ['account', 'fetched', 'failures', 'failure'],
+          accounts.map(({ account, fetchedAt, failures, failure }) => [account, fetchedAt ?? '', String(failures), failures === 0 ? '' : (failure ?? '')]),
+        );
+        printTable(
+          call.io,
+          ['account', 'message', 'bytes', 'attempts', 'reason'],
+          accounts.flatMap(({ account, unfiled }) =>
+            unfiled.map(({ uid, bytes, attempts, reason }) => [account, uid, String(bytes), String(attempts), reason]),
+          ),
+        );
       }),
   },
   {

@@ -135,7 +135,7 @@ async function simulateCommand(call: Call, app: App): Promise<void> {
           to: instantOf(to),
           seed: Number(seed),
           wire: (clock, random) => {
-            const copy = makeApp({ ...app.config, schema, smtpUrl: null, smtpListenPort: null }, { db, clock, random, log: makeLog('warn') });
+            const copy = makeApp({ ...app.config, schema, smtpUrl: null, smtpListenPort: null, mailAccounts: [] }, { db, clock, random, log: makeLog('warn') });
             opened.push(copy);
             return providers === null ? copy.worker : peopleNetwork({ ...copy, clock }, random, Number(providers));
           },

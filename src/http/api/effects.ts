@@ -9,6 +9,7 @@ import { AppError } from '../../platform/errors.ts';
 import { isUuid } from '../../platform/ids.ts';
 import { decideEvent, stoppedEvents } from '../../platform/jobs/stopped-events.sql.ts';
 import type { Worker } from '../../platform/jobs/worker.ts';
+import { accountStates } from '../../platform/mail/fetch.sql.ts';
 import { deliveriesInState, STRANDED_MAIL, type Settlement } from '../../platform/mail/mail.sql.ts';
 import type { SettleMail } from '../../platform/mail/settle.ts';
 import { invalidQuery } from '../../platform/query/invalid-query.ts';
@@ -72,6 +73,14 @@ export function effectRoutes(deps: EffectRouteDeps): Router {
       }),
     );
   }
+  router.get(
+    '/mail/accounts',
+    handle(deps, async ({ request, db, context }) => {
+      requireAdministrator(context);
+      onlyParameters(request, []);
+      return { body: { data: await accountStates(db) } };
+    }),
+  );
   router.get(
     '/mail/deliveries',
     handle(deps, async ({ request, db, context }) => {

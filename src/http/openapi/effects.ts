@@ -32,6 +32,16 @@ const STOPPED = shape({
   waiting: orNull(WHOLE),
 });
 
+const ACCOUNT = shape({
+  account: TEXT,
+  fetchedAt: orNull(INSTANT),
+  failedAt: orNull(INSTANT),
+  failure: orNull(TEXT),
+  failures: WHOLE,
+  dueAt: INSTANT,
+  unfiled: { type: 'array', items: shape({ uid: TEXT, reason: TEXT, bytes: WHOLE, attempts: WHOLE, firstAt: INSTANT, nextAt: orNull(INSTANT) }) },
+});
+
 /** Runs and mail that wait for an administrator's decision. */
 export function effectPaths(context: CallContext): Json {
   if (!mayDoEverything(context)) return {};
@@ -69,6 +79,12 @@ export function effectPaths(context: CallContext): Json {
       tag,
       parameters: [RECORD_ID, ONCE],
       status: 204,
+    }),
+    '/api/v1/mail/accounts': get({
+      id: 'listMailAccounts',
+      summary: 'Accounts that mail is fetched from, with their failures and the messages that could not be filed',
+      tag,
+      answer: list(ACCOUNT),
     }),
     '/api/v1/mail/deliveries': get({
       id: 'listStrandedMail',

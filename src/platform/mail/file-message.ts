@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
+import type { Instant } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { fault } from '../fault.ts';
 import type { FileStore } from '../files/types.ts';
@@ -57,6 +58,8 @@ export interface ReceivedMessage {
   readonly messageId: string;
   readonly parsed: ParsedMessage;
   readonly raw: Buffer;
+  /** When it came, if that was before now. */
+  readonly receivedAt?: Instant;
 }
 
 /** A message to the address that bounces come back to. */
@@ -92,7 +95,7 @@ function mailValues(context: CallContext, received: ReceivedMessage, files: read
     subject: orNull(parsed.subject),
     text: orNull(parsed.text),
     html: orNull(parsed.html),
-    receivedAt: context.now,
+    receivedAt: received.receivedAt ?? context.now,
     messageId: received.messageId,
     inReplyTo: parsed.inReplyTo,
     isAutoReply: parsed.isAutoReply,
@@ -180,9 +183,14 @@ async function findThread(
   return null;
 }
 
-function inboundOf(context: CallContext, { parsed, messageId, raw }: Pick<ReceivedMessage, 'parsed' | 'messageId' | 'raw'>, mailbox: string, id: string) {
+function inboundOf(
+  context: CallContext,
+  { parsed, messageId, raw, receivedAt = context.now }: Pick<ReceivedMessage, 'parsed' | 'messageId' | 'raw' | 'receivedAt'>,
+  mailbox: string,
+  id: string,
+) {
   const { from: sender, subject, isAutoReply: autoReply, contentHash } = parsed;
-  return { id, mailbox, messageId, sender, subject, receivedAt: context.now, raw, autoReply, contentHash };
+  return { id, mailbox, messageId, sender, subject, receivedAt, raw, autoReply, contentHash };
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Knex } from 'knex';
 import { SMTPServer, type SMTPServerSession } from 'smtp-server';
 import type { CallContext, Cause } from '../access/types.ts';
 import { besideModule, makeChild } from '../child.ts';
+import type { Instant } from '../clock.ts';
 import { inTransaction, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { fault } from '../fault.ts';
@@ -13,7 +14,7 @@ import type { MailboxFile } from '../metadata/types.ts';
 import type { Model } from '../model/types.ts';
 import { onModelInForce } from '../schema/processes.sql.ts';
 import { parseAddress, splitReturnPath, splitThreadAddress } from './address.ts';
-import { fileMessage, fileReturned, type Filed, type FilingTools } from './file-message.ts';
+import { fileMessage, fileReturned, type Filed, type FilingTools, type ReceivedMessage } from './file-message.ts';
 import { toParsedMessage, type ParsedMessage } from './parsed.ts';
 
 export interface InboundMailOptions extends FilingTools {
@@ -30,7 +31,21 @@ export interface InboundMail {
   listen(port: number, host: string): Promise<{ readonly port: number }>;
   /** Files one message for one recipient address, as the listener does; null when it was known already, or was a bounce. */
   receive(raw: Buffer, envelope: { readonly from: string; readonly to: string }): Promise<Filed | null>;
+  /**
+   * Files a message that was fetched from an account of a mailbox (null: of the address of bounces), in one transaction with what `alongside`
+   * writes. It goes to every thread that its addresses name. Null when the message cannot be read; then nothing is written.
+   */
+  fileFetched(message: FetchedMessage, alongside: (tx: Knex.Transaction) => Promise<void>): Promise<readonly Filed[] | null>;
+  /** Largest message, in bytes. */
+  readonly maxBytes: number;
   close(): Promise<void>;
+}
+
+export interface FetchedMessage {
+  readonly mailbox: string | null;
+  readonly raw: Buffer;
+  /** When the server got it. */
+  readonly receivedAt: Instant;
 }
 
 type Target =
@@ -51,6 +66,29 @@ export function findMailboxFor(model: Model, address: string): { readonly mailbo
     if (own === split.address) return { mailbox, token: split.token };
   }
   return null;
+}
+
+/**
+ * Where a fetched message belongs: to each thread that the addresses in it name, by preference those that servers noted for the delivery, else to
+ * its mailbox; or, from the account of bounces, back to the mail whose return path it came to.
+ */
+function fetchedTargets(model: Model, own: MailboxFile | null, { recipients }: ParsedMessage, bounces: string | undefined): readonly Target[] {
+  if (own === null) {
+    const all = [...recipients.delivered, ...recipients.written];
+    const back = all.map((address) => (bounces === undefined ? null : splitReturnPath(bounces, address))).find((found) => found !== null && found.id !== null);
+    return [{ kind: 'bounces', deliveryId: back?.id ?? null }];
+  }
+  const tokensOf = (addresses: readonly string[]): readonly string[] => [
+    ...new Set(
+      addresses.flatMap((address) => {
+        const found = findMailboxFor(model, address);
+        return found?.mailbox.name === own.name && found.token !== null ? [found.token] : [];
+      }),
+    ),
+  ];
+  const delivered = tokensOf(recipients.delivered);
+  const tokens = delivered.length > 0 ? delivered : tokensOf(recipients.written);
+  return tokens.length === 0 ? [{ kind: 'mailbox', mailbox: own, token: null }] : tokens.map((token) => ({ kind: 'mailbox', mailbox: own, token }));
 }
 
 /** The Message-ID, or for a message without a usable one what it says and when it was written, in the form of one. */
@@ -85,11 +123,12 @@ export function makeInboundMail(options: InboundMailOptions): InboundMail {
     memoryMb: 256,
   });
 
-  async function parse(raw: Buffer, envelopeFrom: string, model: Model): Promise<ParsedMessage> {
+  /** The sender of the envelope is null where nobody knows it any more. */
+  async function parse(raw: Buffer, envelopeFrom: string | null, model: Model): Promise<ParsedMessage> {
     const parsed = toParsedMessage(await parser.ask(raw));
     let from = '';
     try {
-      from = parseAddress(parsed.from === '' ? envelopeFrom : parsed.from).toLowerCase();
+      from = parseAddress(parsed.from === '' ? (envelopeFrom ?? '') : parsed.from).toLowerCase();
     } catch {
       log.info('A message came without a usable sender; it is filed, and not acknowledged.');
     }
@@ -109,25 +148,55 @@ export function makeInboundMail(options: InboundMailOptions): InboundMail {
     const { model } = await options.context({ kind: 'mail', mailbox: '' });
     const target = targetOf(model, envelope.to);
     if (target === null) throw reply(550, 'No such mailbox here');
-    let parsed: ParsedMessage;
+    const parsed = await readable(raw, envelope.from, model);
+    if (parsed === null) throw reply(554, 'The message could not be read');
+    const [filed] = await file({ parsed, raw, messageId: messageIdOf(parsed) }, [target]);
+    return filed ?? null;
+  }
+
+  async function readable(raw: Buffer, envelopeFrom: string | null, model: Model): Promise<ParsedMessage | null> {
     try {
-      parsed = await parse(raw, envelope.from, model);
+      return await parse(raw, envelopeFrom, model);
     } catch (error) {
       log.warn({ ...describe(error), bytes: raw.length }, 'A message could not be read and was refused.');
-      throw reply(554, 'The message could not be read');
+      return null;
     }
-    const messageId = messageIdOf(parsed);
-    const file = async (tx: Knex.Transaction): Promise<Filed | null> => {
-      const context = await options.context({ kind: 'mail', mailbox: target.kind === 'mailbox' ? target.mailbox.name : '' });
-      const answer = target.kind === 'mailbox' ? await fileMessage(tx, context, options, { ...target, messageId, parsed, raw }) : null;
-      if (target.kind === 'bounces' && !(await fileReturned(tx, context, options, { ...target, messageId, parsed, raw })))
-        log.info('A message came to the address of bounces and is about no mail of ours; it is kept.');
+  }
+
+  async function file(
+    message: Pick<ReceivedMessage, 'parsed' | 'raw' | 'messageId' | 'receivedAt'>,
+    targets: readonly Target[],
+    alongside?: (tx: Knex.Transaction) => Promise<void>,
+  ): Promise<readonly (Filed | null)[]> {
+    const fileAll = async (tx: Knex.Transaction): Promise<readonly (Filed | null)[]> => {
+      const answers: (Filed | null)[] = [];
+      for (const target of targets) {
+        const context = await options.context({ kind: 'mail', mailbox: target.kind === 'mailbox' ? target.mailbox.name : '' });
+        answers.push(target.kind === 'mailbox' ? await fileMessage(tx, context, options, { ...target, ...message }) : null);
+        if (target.kind === 'bounces' && !(await fileReturned(tx, context, options, { ...target, ...message })))
+          log.info('A message came to the address of bounces and is about no mail of ours; it is kept.');
+      }
+      await alongside?.(tx);
       fault('mail.inbound_before_commit');
-      return answer;
+      return answers;
     };
-    const filed = await onModelInForce(() => inTransaction(db, file));
+    const filed = await onModelInForce(() => inTransaction(db, fileAll));
     fault('mail.inbound_after_commit');
     return filed;
+  }
+
+  async function fileFetched(
+    { mailbox, raw, receivedAt }: FetchedMessage,
+    alongside: (tx: Knex.Transaction) => Promise<void>,
+  ): Promise<readonly Filed[] | null> {
+    const { model, now } = await options.context({ kind: 'mail', mailbox: mailbox ?? '' });
+    const own = mailbox === null ? null : model.mailboxes.get(mailbox);
+    if (own === undefined) throw new AppError('config_invalid', `An account is for the mailbox "${mailbox ?? ''}", which is not in the metadata.`);
+    const parsed = await readable(raw, null, model);
+    if (parsed === null) return null;
+    const targets = fetchedTargets(model, own, parsed, options.bounceAddress);
+    const filed = await file({ parsed, raw, messageId: messageIdOf(parsed), receivedAt: receivedAt < now ? receivedAt : now }, targets, alongside);
+    return filed.filter((entry) => entry !== null);
   }
 
   async function receiveAll(stream: Readable & { readonly sizeExceeded?: boolean }, session: SMTPServerSession): Promise<void> {
@@ -188,6 +257,8 @@ export function makeInboundMail(options: InboundMailOptions): InboundMail {
 
   return {
     receive,
+    fileFetched,
+    maxBytes,
     async listen(port, host) {
       const listener = server.listen(port, host);
       try {

@@ -28,6 +28,14 @@ function header(mail: ParsedMail, name: string): string {
     .join(' ');
 }
 
+/** Header fields in which servers note the address that a message was delivered to. */
+const DELIVERED: readonly string[] = ['delivered-to', 'x-original-to', 'envelope-to', 'x-envelope-to', 'x-forwarded-to'];
+
+/** Plain addresses in header fields, in lower case; no more than could matter. */
+function addressesIn(mail: ParsedMail, names: readonly string[]): readonly string[] {
+  return [...new Set(names.flatMap((name) => header(mail, name).match(/[^\s<>()[\],;:"]+@[^\s<>()[\],;:"]+/g) ?? []))].slice(0, 100);
+}
+
 /** RFC 3834 and custom: machines and lists, which get no automatic answer. */
 function isAutoReply(mail: ParsedMail, from: string): boolean {
   const submitted = header(mail, 'auto-submitted');
@@ -71,6 +79,7 @@ async function parse(raw: Buffer): Promise<ParsedMessage> {
     from: from.address,
     fromName: from.name === '' ? null : from.name,
     to: firstAddress(mail.to).address,
+    recipients: { delivered: addressesIn(mail, DELIVERED), written: addressesIn(mail, ['to', 'cc']) },
     subject: clean(mail.subject)
       .replace(/[\r\n]+/g, ' ')
       .trim(),

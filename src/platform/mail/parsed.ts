@@ -13,6 +13,8 @@ export interface ParsedMessage {
   readonly from: string;
   readonly fromName: string | null;
   readonly to: string;
+  /** Addresses that it was delivered to, as servers on the way noted, before those that it was written to. */
+  readonly recipients: { readonly delivered: readonly string[]; readonly written: readonly string[] };
   readonly subject: string;
   readonly text: string;
   readonly html: string | null;
@@ -42,6 +44,7 @@ export function toParsedMessage(answer: unknown): ParsedMessage {
     from: text(answer, 'from') ?? '',
     fromName: text(answer, 'fromName'),
     to: text(answer, 'to') ?? '',
+    recipients: toRecipients('recipients' in answer ? answer.recipients : null),
     subject: text(answer, 'subject') ?? '',
     text: text(answer, 'text') ?? '',
     html: text(answer, 'html'),
@@ -54,6 +57,14 @@ export function toParsedMessage(answer: unknown): ParsedMessage {
     files: 'files' in answer && Array.isArray(answer.files) ? answer.files.flatMap(toFile) : [],
     report: 'report' in answer ? toReport(answer.report) : null,
   };
+}
+
+function toRecipients(found: unknown): ParsedMessage['recipients'] {
+  const list = (name: 'delivered' | 'written'): readonly string[] => {
+    const value: unknown = typeof found === 'object' && found !== null ? Object.entries(found).find(([key]) => key === name)?.[1] : null;
+    return Array.isArray(value) ? value.map(String) : [];
+  };
+  return { delivered: list('delivered'), written: list('written') };
 }
 
 function toFile(found: unknown): readonly ParsedFile[] {

@@ -96,6 +96,36 @@ describe('runs that failed and mail that may not have arrived', () => {
     expect(await rows(db, sql`select id from ${platformTable(db, 'event')}`)).to.deep.equal([]);
   });
 
+  it('accounts that mail is fetched from are shown with what could not be filed', async () => {
+    const { db } = test.app;
+    await run(
+      db,
+      sql`insert into ${platformTable(db, 'mail_fetch')} (account, uid_validity, uid, due_at, failures, failed_at, failure)
+          values ('provider-inquiries', '7', 12, '2026-03-02T15:02:00Z', 2, '2026-03-02T15:00:00Z', 'ECONNREFUSED: no server')`,
+    );
+    await run(
+      db,
+      sql`insert into ${platformTable(db, 'mail_unfiled')} (account, uid_validity, uid, reason, bytes, first_at) values ('provider-inquiries', '7', 3, 'It could not be read.', 99, '2026-03-01T15:00:00Z')`,
+    );
+    const listed = await admin('GET', '/api/v1/mail/accounts');
+    expect(at(listed.body, 'data'), listed.text).to.deep.equal([
+      {
+        account: 'provider-inquiries',
+        fetchedAt: null,
+        failedAt: '2026-03-02T15:00:00.000Z',
+        failure: 'ECONNREFUSED: no server',
+        failures: 2,
+        dueAt: '2026-03-02T15:02:00.000Z',
+        unfiled: [{ uid: '3', reason: 'It could not be read.', bytes: 99, attempts: 1, firstAt: '2026-03-01T15:00:00.000Z', nextAt: null }],
+      },
+    ]);
+    expect((await (await test.caller('recruiting'))('GET', '/api/v1/mail/accounts')).status).to.equal(403);
+    expect(at(JSON.parse((await credenza('mail', 'accounts', '--json')).out), '0.unfiled.0.uid')).to.equal('3');
+    expect((await credenza('mail', 'accounts')).out)
+      .to.contain('ECONNREFUSED')
+      .and.to.contain('It could not be read.');
+  });
+
   it('an unknown mail is settled once, as sent, as failed, or to be sent again', async () => {
     await setMail('unknown');
     const listed = await admin('GET', MAIL);

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
+import type { PlainDate } from './platform/clock.ts';
+import { parseDate } from './platform/expression/dates.ts';
 import { AppError, isAppError, type ErrorDetail } from './platform/errors.ts';
 import { readMailAccounts, type MailAccount } from './platform/mail/accounts.ts';
 import { readDkimKey, type DkimKey } from './platform/mail/dkim.ts';
@@ -138,6 +140,12 @@ export const SETTINGS = [
       v === '' || /^[A-Za-z0-9._-]{1,28}@[A-Za-z0-9.-]{1,200}$/.test(v) ? null : 'must be name@domain, with at most 28 letters before the @',
   },
   {
+    name: 'MAIL_WARM_UP_FROM',
+    fallback: '',
+    help: 'Day (2026-03-02) on which the plan began to send from its domain; campaign mail is then increased by the policy mail-pacing. Empty: long ago.',
+    check: (v: string) => (v === '' || parseDate(v) !== null ? null : 'must be a day such as 2026-03-02'),
+  },
+  {
     name: 'DKIM_KEY_FILE',
     fallback: '',
     help: 'File with the RSA key (PEM, 2048 bits or more) that outgoing mail is signed with; empty sends unsigned.',
@@ -196,6 +204,8 @@ export interface Config {
   readonly mailDomain: string;
   /** Address that mails leave with as their return path, a mark for each added; null: the sender's own. */
   readonly mailBounces: string | null;
+  /** Day on which the plan began to send from its domain; null: long ago. */
+  readonly mailWarmUpFrom: PlainDate | null;
   /** The key that outgoing mail is signed with; null: it leaves unsigned. */
   readonly dkim: DkimKey | null;
   readonly planName: string;
@@ -283,6 +293,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     mailFrom: get('MAIL_FROM'),
     mailDomain: get('MAIL_DOMAIN'),
     mailBounces: get('MAIL_BOUNCES') || (get('SMTP_LISTEN_PORT') === '' ? null : bouncesAt(get('MAIL_DOMAIN'))),
+    mailWarmUpFrom: get('MAIL_WARM_UP_FROM') || null,
     dkim: get('DKIM_KEY_FILE') === '' ? null : dkimOf(get('DKIM_KEY_FILE'), get('DKIM_SELECTOR'), get('DKIM_DOMAIN') || domainOf(get('MAIL_FROM'))),
     planName: get('PLAN_NAME'),
     planAddress: get('PLAN_ADDRESS'),

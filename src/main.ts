@@ -42,6 +42,7 @@ import { makeInboundMail, type InboundMail } from './platform/mail/inbound.ts';
 import { isMailDue, isSandbox } from './platform/mail/mail.sql.ts';
 import { makeMailQueue } from './platform/mail/queue.ts';
 import { makeMailRetention } from './platform/mail/retention.ts';
+import { makePacing } from './platform/mail/pacing.ts';
 import { makeMailSender } from './platform/mail/sender.ts';
 import { makeSettleMail, type SettleMail } from './platform/mail/settle.ts';
 import { makeUnsubscribe, type DeliveryHook, type Unsubscribe } from './platform/mail/suppression.ts';
@@ -152,7 +153,17 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       planPhone: config.planPhone,
     },
   });
-  const sender = makeMailSender({ smtpUrl: config.smtpUrl, clock, log, files, onOutcome, currentModel, bounceAddress: config.mailBounces, dkim: config.dkim });
+  const sender = makeMailSender({
+    smtpUrl: config.smtpUrl,
+    clock,
+    log,
+    files,
+    onOutcome,
+    currentModel,
+    pacing: makePacing({ policies: policyLookup, warmUpFrom: config.mailWarmUpFrom }),
+    bounceAddress: config.mailBounces,
+    dkim: config.dkim,
+  });
   const settleMail = makeSettleMail({ clock, onOutcome });
   const unsubscribe = makeUnsubscribe({ clock, onUnsubscribe: tellOptedOut });
   const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });

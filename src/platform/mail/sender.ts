@@ -28,6 +28,7 @@ import {
   type DeliverySummary,
   type Outcome,
 } from './mail.sql.ts';
+import type { Pacing } from './pacing.ts';
 import { makeSmtpClient, type SendResult, type SmtpClient } from './smtp.ts';
 import type { DeliveryHook } from './suppression.ts';
 
@@ -51,6 +52,8 @@ export interface MailSenderOptions {
   readonly onOutcome?: DeliveryHook;
   /** The Model in force, by whose states mail is held; without it only holds count that were made. */
   readonly currentModel?: () => Promise<Model>;
+  /** Keeps back mail whose time has not come; without it all mail leaves as soon as it is due. */
+  readonly pacing?: Pacing;
   /** Address that reports about failed deliveries come back to, with a mark for each mail; null or absent: the sender's own. */
   readonly bounceAddress?: string | null;
   /** The key that mail is signed with; null or absent: mail leaves unsigned. */
@@ -158,6 +161,14 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
   async function resume(db: Knex, model: Model): Promise<void> {
     for (const group of await pausedGroups(db))
       if ((await standingOf(db, model, group)) !== 'paused') await inTransaction(db, (tx) => releaseHolds(tx, group, ['state'], clock.now(), 'system:mail'));
+  }
+
+  /** How many mails were due, and those of them that may leave now. */
+  function claim(db: Knex, model: Model | null, size: number): Promise<readonly [number, readonly ClaimedDelivery[]]> {
+    return inTransaction(db, async (tx) => {
+      const claimed = await claimDue(tx, clock.now(), inFuture(leaseMs), size);
+      return [claimed.length, model === null || options.pacing === undefined ? claimed : await options.pacing(tx, model, clock.nowMs(), claimed)];
+    });
   }
 
   /** What a process that ended left behind. */
@@ -302,9 +313,11 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
       client ??= makeSmtpClient(smtpUrl, CONNECTIONS, options.dkim);
       for (let left = limit; left > 0; left -= BATCH) {
         const size = Math.min(BATCH, left);
-        const batch = await inTransaction(db, (tx) => claimDue(tx, clock.now(), inFuture(leaseMs), size));
+        const [claimed, batch] = await claim(db, model, size);
         fault('mail.after_claim');
-        if (batch.length === 0) break;
+        if (claimed === 0) break;
+        // What was given a later moment counts as done: more may be due behind it.
+        counts.requeued += claimed - batch.length;
         const down = await sendBatch(db, client, model, batch, counts);
         if (down !== null) {
           log.warn(
@@ -313,7 +326,7 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
           );
           break;
         }
-        if (batch.length < size) break;
+        if (claimed < size) break;
       }
       return counts;
     },

@@ -48,6 +48,25 @@ describe('GET .../explain', () => {
     expect(part.text).not.to.match(/firstName|entityType|email/);
   });
 
+  it('without a rule tells of every rule on the object, as far as the caller may read', async () => {
+    const path = `/api/v1/records/Lead/${ada}/explain`;
+    const whole = await admin('GET', path);
+    expect([whole.status, at(whole.body, 'data.0.rule'), at(whole.body, 'data.0.now.exists')], whole.text).to.deep.equal([200, 'lead-name', true]);
+    const part = await observer('GET', path);
+    expect(part.status, part.text).to.equal(200);
+    expect(part.text).not.to.match(/firstName|entityType|email/);
+  });
+
+  it('a rule is tried on the past by administrators, with no effect', async () => {
+    const path = '/api/v1/automation/rules/lead-name/dry-run';
+    const tried = await admin('GET', `${path}?since=2020-01-01T00:00:00Z`);
+    expect([tried.status, at(tried.body, 'data.rule'), Number(at(tried.body, 'data.events')) >= 3], tried.text).to.deep.equal([200, 'lead-name', true]);
+    expect((await admin('GET', `${path}?since=yesterday`)).status).to.equal(400);
+    expect((await admin('GET', path)).status).to.equal(400);
+    expect((await observer('GET', `${path}?since=2020-01-01T00:00:00Z`)).status).to.equal(403);
+    expect((await admin('GET', path.replace('lead-name', 'nobody') + '?since=2020-01-01T00:00:00Z')).status).to.equal(404);
+  });
+
   it('answers for a record that the caller may not see as for one that does not exist', async () => {
     const [unseen, missing] = await Promise.all(
       [other, '01920000-0000-7000-8000-0000000000ff'].map((id) => observer('GET', `/api/v1/records/Lead/${id}/explain?rule=lead-name`)),

@@ -1,4 +1,5 @@
-import { dryRun, explain } from '../../platform/automation/explain.ts';
+import type { PartResult } from '../../platform/automation/explain-parts.ts';
+import { dryRun, explain, explainRecord } from '../../platform/automation/explain.ts';
 import { makeEvaluator } from '../../platform/automation/evaluate.ts';
 import { loadRows } from '../../platform/automation/records.sql.ts';
 import { runDue } from '../../platform/automation/run-due.ts';
@@ -30,13 +31,14 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
   },
   {
     name: 'explain',
-    summary: 'Why a rule started for a record, or why not.',
-    usage: 'RULE RECORD',
+    summary: 'Why a rule started for a record, or why not; without a rule, what each rule on the object came to.',
+    usage: '[RULE] RECORD',
     example: 'npx credenza explain license-expiring 0190b6f0-0000-7000-8000-000000000001',
-    positionals: [2, 2],
-    options: { json: JSON_OPTION },
+    positionals: [1, 2],
+    options: { object: { value: 'OBJECT', help: 'Of a record, when no rule is named.' }, json: JSON_OPTION },
     run: (call) =>
       withApp(call, async (app) => {
+        if (call.positionals.length === 1) return explainAll(call, app);
         const [rule = '', record = ''] = call.positionals;
         const found = await explain(app.db, await commandContext(app, 'explain'), rule, record);
         if (call.isSet('json')) {
@@ -46,7 +48,7 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
         call.io.out(
           `${found.rule} is ${found.enabled ? 'on' : 'off'}; for the record as it is now its condition ${found.now.holds ? 'holds' : 'does not hold'}.\n`,
         );
-        for (const operand of found.now.operands) call.io.out(`  ${operand.holds ? 'yes' : 'no '}  ${operand.text}   ${cellText(operand.values)}\n`);
+        for (const operand of found.now.operands) printPart(call, operand, 1);
         for (const event of found.events)
           call.io.out(`${event.at}  ${event.kind}: ${event.started ? 'started the rule' : (event.reason ?? 'did not start it')}\n`);
         for (const fire of found.fires) call.io.out(`${fire.at}  ${fire.past ? 'was' : 'will be'} due (${fire.offset})\n`);
@@ -217,6 +219,31 @@ export const AUTOMATION_COMMANDS: readonly Command[] = [
     run: (call) => withApp(call, (app) => evaluate(call, app)),
   },
 ];
+
+async function explainAll(call: Call, app: App): Promise<void> {
+  const [record = ''] = call.positionals;
+  const object = call.option('object');
+  if (object === null || !isUuid(record)) throw new UsageError('Name the rule and the record, or the record and its object: explain --object Lead RECORD.');
+  const outcomes = await explainRecord(app.db, await commandContext(app, 'explain'), object, record);
+  if (call.isSet('json')) printJson(call.io, outcomes);
+  else
+    printTable(
+      call.io,
+      ['rule', 'on', 'holds now', 'last change', 'last run'],
+      outcomes.map(({ rule, enabled, now, lastEvent, lastRun }) => {
+        const what = lastEvent === null ? '' : lastEvent.started ? 'started it' : (lastEvent.reason ?? '');
+        return [rule, enabled ? 'on' : 'off', now.holds === true ? 'yes' : 'no', what, lastRun?.state ?? ''];
+      }),
+    );
+}
+
+/** A part of a condition, and below it what it is made of. */
+function printPart(call: Call, part: PartResult, depth: number): void {
+  const said = part.value === undefined ? (part.holds === true ? 'yes' : 'no ') : cellText(part.value);
+  call.io.out(`${'  '.repeat(depth)}${said}  ${part.text}   ${cellText(part.values)}\n`);
+  for (const inner of part.parts ?? []) printPart(call, inner, depth + 1);
+  for (const { object, id, holds } of part.records ?? []) call.io.out(`${'  '.repeat(depth + 1)}${holds === true ? 'yes' : 'no '}  ${object} ${id}\n`);
+}
 
 function decideEvents(call: Call, decision: 'replayed' | 'passed'): Promise<number> {
   return withApp(call, async (app) => {

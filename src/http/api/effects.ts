@@ -2,10 +2,12 @@ import { Router } from 'express';
 import { mayDoEverything } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
 import type { Automation } from '../../platform/automation/automation.ts';
+import { dryRun } from '../../platform/automation/explain.ts';
 import { STRANDED_RUNS, strandedRuns } from '../../platform/automation/runs.sql.ts';
 import type { RuleRun } from '../../platform/automation/types.ts';
 import { inTransaction } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
+import { parseInstant } from '../../platform/expression/durations.ts';
 import { isUuid } from '../../platform/ids.ts';
 import { decideEvent, stoppedEvents } from '../../platform/jobs/stopped-events.sql.ts';
 import type { Worker } from '../../platform/jobs/worker.ts';
@@ -49,6 +51,15 @@ export function effectRoutes(deps: EffectRouteDeps): Router {
       await deps.automation.replayRun(db, param(request, 'id'));
       deps.worker.poke();
       return { status: 204 };
+    }),
+  );
+  router.get(
+    '/automation/rules/:rule/dry-run',
+    handle(deps, async ({ request, db, context }) => {
+      requireAdministrator(context);
+      const since = onlyParameters(request, ['since']).get('since');
+      if (since === undefined || parseInstant(since) === null) throw invalidQuery('since', 'Say from when, as in since=2027-01-01T00:00:00Z.');
+      return { body: { data: await dryRun(db, context, param(request, 'rule'), new Date(since).toISOString()) } };
     }),
   );
   router.get(

@@ -2,12 +2,11 @@ import { Router } from 'express';
 import { frozenReports } from '../../platform/analytics/frozen.sql.ts';
 import { listReports, runReport } from '../../platform/analytics/reports.ts';
 import { mayDoEverything, mayRunAction } from '../../platform/access/rights.ts';
-import { explain } from '../../platform/automation/explain.ts';
+import { explain, explainRecord } from '../../platform/automation/explain.ts';
 import { AppError } from '../../platform/errors.ts';
 import { isUuid } from '../../platform/ids.ts';
 import { deliveriesInState, deliveryText } from '../../platform/mail/mail.sql.ts';
 import type { Reader } from '../../platform/query/reader.ts';
-import { invalidQuery } from '../../platform/query/invalid-query.ts';
 import { handle, param, type CallDeps } from '../call.ts';
 import { onlyParameters } from './read-query.ts';
 
@@ -42,10 +41,10 @@ export function reportRoutes(deps: ReportRouteDeps): Router {
     '/records/:object/:id/explain',
     handle(deps, async ({ request, db, context }) => {
       const rule = onlyParameters(request, ['rule']).get('rule');
-      if (rule === undefined) throw invalidQuery('rule', 'Say which rule, as in ?rule=welcome.');
       await deps.reader.get(db, context, param(request, 'object'), param(request, 'id'), { fields: ['id'] });
       if (!mayRunAction(context, 'explain')) throw new AppError('forbidden', 'You may not look into rules.');
-      return { body: { data: await explain(db, context, rule, param(request, 'id')) } };
+      const [object, id] = [param(request, 'object'), param(request, 'id')];
+      return { body: { data: rule === undefined ? await explainRecord(db, context, object, id) : await explain(db, context, rule, id) } };
     }),
   );
   if (!deps.sendsMail) {

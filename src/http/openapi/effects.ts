@@ -3,7 +3,7 @@ import type { CallContext } from '../../platform/access/types.ts';
 import { STRANDED_RUNS } from '../../platform/automation/runs.sql.ts';
 import { STRANDED_MAIL } from '../../platform/mail/mail.sql.ts';
 import { SETTLE_BODY } from '../api/effects.ts';
-import { common, get, INSTANT, inQuery, list, ONCE, oneOf, orNull, post, RECORD_ID, shape, TEXT, UUID, WHOLE, type Json } from './parts.ts';
+import { common, dataOf, get, INSTANT, inQuery, list, ONCE, oneOf, orNull, post, RECORD_ID, shape, TEXT, UUID, WHOLE, type Json } from './parts.ts';
 
 const tag = 'Decisions';
 
@@ -59,6 +59,17 @@ export function effectPaths(context: CallContext): Json {
       tag,
       parameters: [RECORD_ID, ONCE],
       status: 204,
+    }),
+    '/api/v1/automation/rules/{rule}/dry-run': get({
+      id: 'dryRunRule',
+      summary: 'What a rule would have started since a moment, with no effect',
+      tag,
+      parameters: [
+        { name: 'rule', in: 'path', required: true, description: 'Name of the rule.', schema: TEXT },
+        { ...inQuery('since', 'From when on changes are looked at.', INSTANT), required: true },
+      ],
+      answer: dataOf(common('DryRun')),
+      errors: ['bad_request', 'not_found'],
     }),
     '/api/v1/automation/events': get({
       id: 'listStoppedEvents',

@@ -2,7 +2,7 @@ import { listReports } from '../../platform/analytics/reports.ts';
 import { mayDoEverything, mayRunAction } from '../../platform/access/rights.ts';
 import type { CallContext } from '../../platform/access/types.ts';
 import { listObjects } from '../api/describe.ts';
-import { camel, common, dataOf, get, inQuery, list, RECORD_ID, type Json } from './parts.ts';
+import { camel, common, dataOf, get, inQuery, list, listOf, RECORD_ID, type Json } from './parts.ts';
 
 const tag = 'Reports';
 
@@ -26,8 +26,8 @@ export function reportPaths(context: CallContext, sendsMail: boolean): Json {
 }
 
 function explainPaths(context: CallContext): Json {
-  const parameters = [RECORD_ID, { ...inQuery('rule', 'Name of the rule.'), required: true }];
-  const answer = dataOf(common('Explanation'));
+  const parameters = [RECORD_ID, inQuery('rule', 'Name of the rule; without it every rule of the object is told of in short.')];
+  const answer = dataOf({ anyOf: [common('Explanation'), listOf(common('RuleOutcome'))] });
   return Object.fromEntries(
     listObjects(context).map(({ name, label }) => [
       `/api/v1/records/${name}/{id}/explain`,

@@ -172,7 +172,21 @@ const reading = {
   StoredFile: shape({ id: UUID, name: TEXT, mediaType: TEXT, size: WHOLE, sha256: TEXT }),
 };
 
-const OPERAND = shape({ text: TEXT, holds: orNull(FLAG), values: MAP, decisions: listOf(POLICY_USE) }, ['decisions']);
+const OPERAND = shape(
+  {
+    text: TEXT,
+    holds: orNull(FLAG),
+    values: MAP,
+    decisions: listOf(POLICY_USE),
+    value: ANY,
+    parts: { ...listOf(MAP), description: 'What it is made of: each like the whole.' },
+    records: { ...listOf(shape({ object: TEXT, id: UUID, holds: orNull(FLAG) })), description: 'What it came to for each related record, at most 20.' },
+  },
+  ['decisions', 'value', 'parts', 'records'],
+);
+const NOW = shape({ exists: FLAG, holds: orNull(FLAG), operands: listOf(OPERAND) });
+const EVENT = shape({ id: UUID, at: INSTANT, kind: TEXT, started: FLAG, reason: orNull(TEXT), operands: listOf(OPERAND) });
+const FIRES = listOf(shape({ offset: TEXT, at: INSTANT, past: FLAG }));
 const RUN = shape({
   id: UUID,
   seq: TEXT,
@@ -211,10 +225,27 @@ const reporting = {
     rule: TEXT,
     enabled: FLAG,
     record: UUID,
-    now: shape({ exists: FLAG, holds: FLAG, operands: listOf(OPERAND) }),
-    events: listOf(shape({ id: UUID, at: INSTANT, kind: TEXT, started: FLAG, reason: orNull(TEXT), operands: listOf(OPERAND) })),
-    fires: listOf(shape({ offset: TEXT, at: INSTANT, past: FLAG })),
+    now: NOW,
+    events: listOf(EVENT),
+    fires: FIRES,
     runs: listOf(RUN),
+  }),
+  RuleOutcome: shape({
+    rule: TEXT,
+    label: orNull(TEXT),
+    enabled: FLAG,
+    now: NOW,
+    fires: FIRES,
+    lastEvent: orNull(EVENT),
+    lastRun: orNull(RUN),
+    runs: WHOLE,
+  }),
+  DryRun: shape({
+    rule: TEXT,
+    events: WHOLE,
+    matches: listOf(shape({ event: UUID, at: INSTANT, record: UUID, trace: MAP })),
+    reasons: MAP,
+    cutOff: { ...FLAG, description: 'True when there were more changes than are looked at in one go.' },
   }),
   CapturedMail: shape({
     id: UUID,

@@ -1,33 +1,20 @@
 import type { Knex } from 'knex';
-import { distinctUses } from '../access/policy-uses.ts';
 import type { CallContext } from '../access/types.ts';
 import type { Instant } from '../clock.ts';
 import { AppError } from '../errors.ts';
-import { compileJs } from '../expression/to-js.ts';
-import { treeOf } from '../expression/tree.ts';
-import type { ExprType, PolicyUse, Row } from '../expression/types.ts';
+import type { Row } from '../expression/types.ts';
 import { listLoggedEvents } from '../jobs/events.ts';
-import type { Model } from '../model/types.ts';
 import { rowOf } from '../record/images.ts';
-import { compileRules, hasBefore, triggerObject } from './compile.ts';
-import { makeEvaluator, valuesRead, type Evaluator } from './evaluate.ts';
+import { compileRules, triggerObject } from './compile.ts';
+import { makeEvaluator } from './evaluate.ts';
+import { operandsOf, variablesOf, type OperandResult, type Scene } from './explain-parts.ts';
 import { explainRuns } from './explain-runs.ts';
-import { andItems } from './loops.ts';
 import { matchEvent, type MayName } from './match.ts';
 import { fireInstant } from './occurrences.ts';
 import { loadRows, objectOf } from './records.sql.ts';
 import { listRuns } from './runs.sql.ts';
-import { fieldsNamed, HIDDEN, makeSight, noting, type Sight } from './sight.ts';
-import type { Compiled, CompiledRule, RuleRun, RunTrace } from './types.ts';
-
-/** One part of a condition joined by `&&`, with what it came to. What its reader may not see is `hidden`, and its outcome null. */
-export interface OperandResult {
-  readonly text: string;
-  readonly holds: boolean | null;
-  readonly values: Readonly<Record<string, unknown>>;
-  /** What policies that it asks decided. */
-  readonly decisions?: readonly PolicyUse[];
-}
+import { HIDDEN, makeSight } from './sight.ts';
+import type { CompiledRule, RuleRun, RunTrace } from './types.ts';
 
 export interface ExplainedEvent {
   readonly id: string;
@@ -54,24 +41,12 @@ export interface Explanation {
 const EVENTS_SHOWN = 50;
 const RUNS_SHOWN = 50;
 
-/** What an explanation is made from. */
-interface Scene {
-  readonly db: Knex;
-  readonly context: CallContext;
-  readonly sight: Sight;
-  readonly evaluator: Evaluator;
-  readonly rule: CompiledRule;
-  readonly recordId: string;
-  /** What the reader may read of the record. */
-  readonly mayName: MayName;
-}
-
 /**
  * Says for one rule and one record what was looked at, what matched and why not, as far as the caller may read it: a record
  * that the caller may not see is one that does not exist. Whether a rule started is said in any case. Reads only.
  * @throws AppError not_found when there is no such rule
  */
-export async function explain(db: Knex, context: CallContext, ruleName: string, recordId: string): Promise<Explanation> {
+export async function explain(db: Knex, context: CallContext, ruleName: string, recordId: string, eventsShown = EVENTS_SHOWN): Promise<Explanation> {
   const file = [...context.model.rules.values()].find((entry) => entry.name === ruleName);
   if (file === undefined) throw new AppError('not_found', `There is no rule "${ruleName}".`);
   const rule = findRule(context, ruleName);
@@ -97,7 +72,7 @@ export async function explain(db: Knex, context: CallContext, ruleName: string, 
   return {
     ...nothing,
     now: { exists: row !== undefined, holds: row === undefined ? false : allHold(operands), operands },
-    events: object === null ? [] : await explainEvents(scene, object),
+    events: object === null ? [] : await explainEvents(scene, object, eventsShown),
     fires: row === undefined ? [] : firesOf(scene, row),
     runs,
   };
@@ -109,12 +84,12 @@ function allHold(operands: readonly OperandResult[]): boolean | null {
   return operands.some((operand) => operand.holds === null) ? null : true;
 }
 
-async function explainEvents(scene: Scene, object: string): Promise<readonly ExplainedEvent[]> {
+async function explainEvents(scene: Scene, object: string, limit: number): Promise<readonly ExplainedEvent[]> {
   const { db, context, rule, recordId, evaluator, mayName } = scene;
   if ('schedule' in rule.file.on || 'date' in rule.file.on) return [];
   const model = objectOf(context.model, object);
   const maySeeState = model.path === null || mayName(model.path.field);
-  const logged = await listLoggedEvents(db, { recordId, object, newest: true, limit: EVENTS_SHOWN });
+  const logged = await listLoggedEvents(db, { recordId, object, newest: true, limit });
   const explained: ExplainedEvent[] = [];
   for (const event of logged) {
     const [match] = await matchEvent(db, context, rule, event, evaluator, mayName);
@@ -145,63 +120,40 @@ function firesOf({ context, rule, mayName }: Scene, row: Row): Explanation['fire
   });
 }
 
-function variablesOf(rule: CompiledRule): Readonly<Record<string, ExprType>> {
-  return hasBefore(rule.file) && rule.object !== null ? { old: { kind: 'record', object: rule.object } } : {};
-}
-
 function mayAskAll({ sight, rule }: Scene): boolean {
   return rule.when === null || sight.mayAsk(rule.when.typed.text, rule.object, variablesOf(rule));
 }
 
-/** The parts of a rule's condition that are joined by `&&`, each evaluated by itself. */
-async function operandsOf(scene: Scene, row: Row, old: Row | null): Promise<readonly OperandResult[]> {
-  const { context, rule } = scene;
-  if (rule.when === null) return [];
-  const { typed } = rule.when;
-  const variables = variablesOf(rule);
-  const results: OperandResult[] = [];
-  for (const node of andItems(treeOf(typed))) {
-    const part = context.model.expression(typed.text.slice(node.start, node.end), rule.object, variables);
-    results.push(
-      scene.sight.mayAsk(part.text, rule.object, variables)
-        ? await operandOf(scene, { typed: part, run: compileJs(part, context.model.expressions) }, row, old)
-        : { text: HIDDEN, holds: null, values: {} },
-    );
-  }
-  return results;
-}
-
-/** One part that names nothing hidden, without what it met in rows that the reader may not see. */
-async function operandOf({ context, sight, evaluator, rule, recordId }: Scene, part: Compiled, row: Row, old: Row | null): Promise<OperandResult> {
-  const seen = await evaluator.reading({ old }, (evaluation) => {
-    const touched = new Map<string, Set<string>>(rule.object === null ? [] : [[rule.object, new Set([recordId])]]);
-    const noted = noting(evaluation, touched);
-    const uses: PolicyUse[] = [];
-    const holds = part.run(row, { ...noted, note: (use) => void uses.push(use) }) === true;
-    return { holds, values: valuesRead(context.model, part, row, noted), touched, decisions: distinctUses(uses) };
-  });
-  const closed = new Set<string>();
-  for (const [object, fields] of fieldsNamed(part.typed)) {
-    for (const field of fields) if (!(await sight.mayReadIn(seen.touched, object, [field]))) closed.add(`${object}.${field}`);
-  }
-  const { holds, values: whole, decisions } = seen;
-  if (closed.size === 0) return { text: part.typed.text, holds, values: whole, ...(decisions.length === 0 ? {} : { decisions }) };
-  const shown = (name: string): boolean =>
-    part.typed.reads.every(
-      (path) => path.steps.map((step) => step.field).join('.') !== name || !path.steps.some((step) => closed.has(closedKey(context.model, step))),
-    );
-  const values = Object.fromEntries(Object.entries(seen.values).map(([name, value]) => [name, shown(name) ? value : HIDDEN]));
-  return { text: part.typed.text, holds: null, values };
-}
-
-/** A to-many step reads the reference of the other object that points back. */
-function closedKey(model: Model, step: { readonly object: string; readonly field: string; readonly kind: string }): string {
-  const relation = step.kind === 'many' ? objectOf(model, step.object).toMany.get(step.field) : undefined;
-  return relation === undefined ? `${step.object}.${step.field}` : `${relation.object}.${relation.via}`;
-}
-
 function findRule(context: CallContext, name: string): CompiledRule | null {
   return [...compileRules(context.model).byId.values()].find((rule) => rule.name === name) ?? null;
+}
+
+/** One rule in the explanation of a record. */
+export interface RuleOutcome {
+  readonly rule: string;
+  readonly label: string | null;
+  readonly enabled: boolean;
+  readonly now: Explanation['now'];
+  readonly fires: Explanation['fires'];
+  /** The newest event of the record and what came of it for this rule; null when there is none, or the rule starts by time. */
+  readonly lastEvent: ExplainedEvent | null;
+  readonly lastRun: RuleRun | null;
+  /** How many of the record's last runs of this rule there are (at most 50 are counted). */
+  readonly runs: number;
+}
+
+/**
+ * What every rule on the object of a record came to for it, those that are switched off too, in the order of their names: as far as the
+ * caller may read it. Reads only.
+ */
+export async function explainRecord(db: Knex, context: CallContext, object: string, recordId: string): Promise<readonly RuleOutcome[]> {
+  const outcomes: RuleOutcome[] = [];
+  for (const file of [...context.model.rules.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (triggerObject(context.model, file) !== object) continue;
+    const { rule, enabled, now, fires, events, runs } = await explain(db, context, file.name, recordId, 1);
+    outcomes.push({ rule, label: file.label ?? null, enabled, now, fires, lastEvent: events[0] ?? null, lastRun: runs[0] ?? null, runs: runs.length });
+  }
+  return outcomes;
 }
 
 export interface DryRunMatch {

@@ -27,6 +27,22 @@ const SETS: readonly PermissionFile[] = [
   },
 ];
 
+/** A comparison that held, with its two sides. */
+const GREW = {
+  text: 'quantity > old.quantity',
+  holds: true,
+  values: { quantity: 5 },
+  parts: [
+    { text: 'quantity', holds: null, values: { quantity: 5 }, value: 5 },
+    { text: 'old.quantity', holds: null, values: {}, value: 1 },
+  ],
+};
+
+const counted = (holds: boolean | null, records: unknown, value: unknown) => {
+  const values = { 'lines.picked': records };
+  return { text: 'lines.count(l, l.picked == true) == 1', holds, values, parts: [{ text: 'lines.count(l, l.picked == true)', holds: null, values, value }] };
+};
+
 describe('explanations for those who may not read everything', () => {
   let shop: Shop;
   let own: string;
@@ -74,9 +90,9 @@ describe('explanations for those who may not read everything', () => {
     const said = await told('seller', 'big', own);
     expect(said.events[0]?.started).to.equal(true);
     expect(said.events[0]?.operands).to.deep.equal([
-      { text: 'quantity > old.quantity', holds: true, values: { quantity: 5 } },
+      GREW,
       { text: "customer.tier == 'gold'", holds: true, values: { 'customer.tier': 'gold' } },
-      { text: 'lines.count(l, l.picked == true) == 1', holds: true, values: { 'lines.picked': { records: 1 } } },
+      counted(true, { records: 1 }, 1),
       { text: 'hidden', holds: null, values: {} },
     ]);
     expect((await told('seller', 'gold', own)).now).to.include({ exists: true, holds: true });
@@ -85,9 +101,9 @@ describe('explanations for those who may not read everything', () => {
   it('hide values and outcome where they come from rows that the reader may not see', async () => {
     const said = await told('seller', 'big', foreign);
     expect(said.events[0]?.operands).to.deep.equal([
-      { text: 'quantity > old.quantity', holds: true, values: { quantity: 5 } },
+      GREW,
       { text: "customer.tier == 'gold'", holds: null, values: { 'customer.tier': 'hidden' } },
-      { text: 'lines.count(l, l.picked == true) == 1', holds: null, values: { 'lines.picked': 'hidden' } },
+      counted(null, 'hidden', 'hidden'),
       { text: 'hidden', holds: null, values: {} },
     ]);
     expect((await told('seller', 'gold', foreign)).now, 'what is seen does not decide it').to.include({ exists: true, holds: null });

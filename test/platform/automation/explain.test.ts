@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { isAppError } from '../../../src/platform/errors.ts';
 import { checkRules } from '../../../src/platform/automation/compile.ts';
-import { dryRun, explain } from '../../../src/platform/automation/explain.ts';
+import { dryRun, explain, explainRecord } from '../../../src/platform/automation/explain.ts';
 import { runRuleTests } from '../../../src/platform/automation/rule-tests.ts';
 import { simulate } from '../../../src/platform/automation/simulate.ts';
 import { markSandbox } from '../../../src/platform/automation/sandbox.sql.ts';
@@ -32,6 +32,13 @@ describe('explanations', () => {
         when: "quantity > old.quantity && customer.tier == 'gold' && lines.exists(l, l.picked == true)",
         do: [{ step: 'create', object: 'Todo', values: { subject: "'Big'", order: 'id' } }],
       },
+      {
+        name: 'parts',
+        on: { updated: 'Order', fields: ['title'] },
+        when: "(total > price * 3 || note == 'now' || quantity < 5) && !(customer.tier == 'gold') && lines.all(l, l.picked == true)",
+        do: [{ step: 'create', object: 'Todo', values: { subject: "'Parts'", order: 'id' } }],
+      },
+      { name: 'off', enabled: false, on: { created: 'Order' }, do: [{ step: 'create', object: 'Todo', values: { subject: "'Off'" } }] },
       { name: 'pin', on: { created: 'Customer' }, when: "pin == '1234'", do: [{ step: 'create', object: 'Todo', values: { subject: "'Pin'" } }] },
       {
         name: 'soon',
@@ -56,9 +63,17 @@ describe('explanations', () => {
     ]);
     const [newest, noted, created] = said.events;
     expect(newest?.operands).to.deep.equal([
-      { text: 'quantity > old.quantity', holds: true, values: { quantity: 5 } },
+      {
+        text: 'quantity > old.quantity',
+        holds: true,
+        values: { quantity: 5 },
+        parts: [
+          { text: 'quantity', holds: null, values: { quantity: 5 }, value: 5 },
+          { text: 'old.quantity', holds: null, values: {}, value: 1 },
+        ],
+      },
       { text: "customer.tier == 'gold'", holds: false, values: { 'customer.tier': 'silver' } },
-      { text: 'lines.exists(l, l.picked == true)', holds: false, values: { 'lines.picked': { records: 0 } } },
+      { text: 'lines.exists(l, l.picked == true)', holds: false, values: { 'lines.picked': { records: 0 } }, records: [] },
     ]);
     expect(noted?.reason).to.equal('None of quantity changed (changed: note).');
     expect(created?.reason).to.contain('not updated');
@@ -71,6 +86,46 @@ describe('explanations', () => {
     const after = await explain(shop.db, await shop.context(), 'big', id);
     expect(after.events[0]?.started).to.equal(true);
     expect(after.runs.map((run) => run.state)).to.deep.equal(['done']);
+  });
+
+  it('go down to the smallest parts: what `||` and `!` join, both sides of a comparison, each related record', async () => {
+    const id = await shop.create('Order', { title: 'Parts', customer: ada, quantity: 2, price: '3.00' });
+    const lines: string[] = [];
+    for (const picked of [true, false]) lines.push(await shop.create('Line', { order: id, picked }));
+    await shop.worker.drain();
+    const { now } = await explain(shop.db, await shop.context(), 'parts', id);
+    expect(now.holds).to.equal(false);
+    const [either, not, all] = now.operands;
+    expect(either?.holds).to.equal(true);
+    expect(either?.parts?.map((part) => [part.text, part.holds])).to.deep.equal([
+      ['total > price * 3', false],
+      ["note == 'now'", false],
+      ['quantity < 5', true],
+    ]);
+    expect(either?.parts?.[0]?.parts?.map((part) => [part.text, String(part.value)])).to.deep.equal([
+      ['total', '6'],
+      ['price * 3', '9'],
+    ]);
+    expect(not?.parts?.map((part) => [part.text, part.holds, part.values])).to.deep.equal([
+      ["customer.tier == 'gold'", now.operands[1]?.holds === false, { 'customer.tier': 'gold' }],
+    ]);
+    expect(all?.holds).to.equal(false);
+    expect(all?.records).to.have.deep.members([
+      { object: 'Line', id: lines[0], holds: true },
+      { object: 'Line', id: lines[1], holds: false },
+    ]);
+  });
+
+  it('tell of every rule on the record, those that are off too', async () => {
+    const id = await shop.create('Order', { title: 'All', customer: ada, quantity: 2, dueOn: '2026-06-01' });
+    await shop.worker.drain();
+    const rules = await explainRecord(shop.db, await shop.context(), 'Order', id);
+    expect(rules.map((entry) => [entry.rule, entry.enabled, entry.now.exists, entry.lastEvent?.reason ?? null, entry.fires.length, entry.runs])).to.deep.equal([
+      ['big', true, true, 'The record was created, not updated.', 0, 0],
+      ['off', false, false, null, 0, 0],
+      ['parts', true, true, 'The record was created, not updated.', 0, 0],
+      ['soon', true, true, null, 2, 0],
+    ]);
   });
 
   it('name a sensitive field but keep its value, in explanations and in the trace of a run', async () => {

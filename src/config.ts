@@ -7,6 +7,7 @@ import { AppError, isAppError, type ErrorDetail } from './platform/errors.ts';
 import { readMailAccounts, type MailAccount } from './platform/mail/accounts.ts';
 import { readDkimKey, type DkimKey } from './platform/mail/dkim.ts';
 import { parseSender } from './platform/mail/address.ts';
+import { allowedAddressComplaint } from './platform/outgoing.ts';
 
 interface Setting {
   readonly name: string;
@@ -50,6 +51,7 @@ function isNetwork(text: string): boolean {
 }
 
 const listOf = (text: string): readonly string[] => text.split(',').map((part) => part.trim());
+const givenOf = (text: string): readonly string[] => listOf(text).filter((entry) => entry !== '');
 
 function proxyComplaint(value: string): string | null {
   if (value === '' || value === 'false' || /^[1-9]\d?$/.test(value) || listOf(value).every(isNetwork)) return null;
@@ -163,6 +165,15 @@ export const SETTINGS = [
     help: 'Domain that signs; default the domain of MAIL_FROM, which DMARC wants it to be (or a parent of it).',
     check: (v: string) => (v === '' || isHostName(v) ? null : 'must be a domain'),
   },
+  {
+    name: 'WEBHOOK_ALLOW',
+    fallback: '',
+    help: 'Addresses with port (10.1.2.3:8080) that webhooks may reach although they are not public, also by http, separated by commas.',
+    check: (v: string) =>
+      givenOf(v)
+        .map(allowedAddressComplaint)
+        .find((complaint) => complaint !== null) ?? null,
+  },
   { name: 'PLAN_NAME', fallback: 'Example Health Plan', help: 'Name of the health plan in mails and pages.' },
   { name: 'PLAN_ADDRESS', fallback: '1 Example Street, Springfield, MA 01101', help: 'Postal address in campaign mail.' },
   { name: 'PLAN_PHONE', fallback: '+1 413 555 0100', help: 'Phone number in acknowledgements.' },
@@ -208,6 +219,8 @@ export interface Config {
   readonly mailWarmUpFrom: PlainDate | null;
   /** The key that outgoing mail is signed with; null: it leaves unsigned. */
   readonly dkim: DkimKey | null;
+  /** Addresses with port that webhooks may reach although they are not public. */
+  readonly webhookAllow: readonly string[];
   readonly planName: string;
   readonly planAddress: string;
   readonly planPhone: string;
@@ -284,9 +297,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     slowStatementMs: Number(get('SLOW_STATEMENT_MS')),
     idleTransactionMs: Number(get('DATABASE_IDLE_TRANSACTION_MS')),
     dataDirectory: resolve(directory, get('CREDENZA_DATA')),
-    packages: get('CREDENZA_METADATA')
-      .split(',')
-      .filter((entry) => entry !== ''),
+    packages: givenOf(get('CREDENZA_METADATA')),
     smtpUrl: get('SMTP_URL') || null,
     smtpListenPort: get('SMTP_LISTEN_PORT') === '' ? null : Number(get('SMTP_LISTEN_PORT')),
     mailAccounts: get('IMAP_ACCOUNTS') === '' ? [] : readMailAccounts(resolve(directory, get('IMAP_ACCOUNTS')), environment),
@@ -295,6 +306,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     mailBounces: get('MAIL_BOUNCES') || (get('SMTP_LISTEN_PORT') === '' ? null : bouncesAt(get('MAIL_DOMAIN'))),
     mailWarmUpFrom: get('MAIL_WARM_UP_FROM') || null,
     dkim: get('DKIM_KEY_FILE') === '' ? null : dkimOf(get('DKIM_KEY_FILE'), get('DKIM_SELECTOR'), get('DKIM_DOMAIN') || domainOf(get('MAIL_FROM'))),
+    webhookAllow: givenOf(get('WEBHOOK_ALLOW')),
     planName: get('PLAN_NAME'),
     planAddress: get('PLAN_ADDRESS'),
     planPhone: get('PLAN_PHONE'),

@@ -10,6 +10,7 @@ import { deliveryRoutes } from './http/api/deliveries.ts';
 import { effectRoutes } from './http/api/effects.ts';
 import { metadataRoutes } from './http/api/metadata.ts';
 import { policyRoutes } from './http/api/policies.ts';
+import { webhookRoutes } from './http/api/webhooks.ts';
 import { makeHttp } from './http/server.ts';
 import { makeRenderer } from './http/portal/render.ts';
 import { makePortalRoutes, makeProblemPage } from './http/portal/routes.ts';
@@ -46,6 +47,10 @@ import { makePacing } from './platform/mail/pacing.ts';
 import { makeMailSender } from './platform/mail/sender.ts';
 import { makeSettleMail, type SettleMail } from './platform/mail/settle.ts';
 import { makeUnsubscribe, type DeliveryHook, type Unsubscribe } from './platform/mail/suppression.ts';
+import { makeOutgoing } from './platform/outgoing.ts';
+import { makeWebhooks, type Webhooks } from './platform/webhooks/endpoints.ts';
+import { makeWebhookSender } from './platform/webhooks/sender.ts';
+import { isWebhookDue } from './platform/webhooks/webhooks.sql.ts';
 import { loadMetadata } from './platform/metadata/load.ts';
 import { installApprovals } from './platform/policies/approve.ts';
 import { policyLookup } from './platform/policies/policies.ts';
@@ -96,6 +101,7 @@ export interface App {
   readonly bounceAddress: string;
   readonly unsubscribe: Unsubscribe;
   readonly settleMail: SettleMail;
+  readonly webhooks: Webhooks;
   readonly forms: Forms;
   readonly publicUrl: () => string;
   /** A call at this moment, on the current Model. */
@@ -164,6 +170,10 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     bounceAddress: config.mailBounces,
     dkim: config.dkim,
   });
+  const isClosed = (): Promise<boolean> => isSandbox(db);
+  const outgoing = makeOutgoing({ isSandbox: isClosed, allow: config.webhookAllow });
+  const webhooks = makeWebhooks({ clock, random, outgoing });
+  const webhookSender = makeWebhookSender({ clock, log, outgoing, isSandbox: isClosed, context: () => systemContext({ kind: 'command', name: 'webhooks' }) });
   const settleMail = makeSettleMail({ clock, onOutcome });
   const unsubscribe = makeUnsubscribe({ clock, onUnsubscribe: tellOptedOut });
   const actions = platformActions({ engine, reader, files, documents, random, publicUrl: () => publicUrl });
@@ -192,6 +202,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       ...automation.handlers,
       ...derived.handlers,
       { name: 'mail', run: sendMail, waiting: isMailDue },
+      { name: 'webhooks', run: (handle: Knex) => webhookSender.sendDue(handle), waiting: isWebhookDue },
       importWork,
       searchWork,
       matching,
@@ -260,13 +271,14 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
       policyRoutes({ ...calls, store }),
       effectRoutes({ ...calls, automation, worker, settleMail }),
       deliveryRoutes({ ...calls, reader, worker }),
+      webhookRoutes({ ...calls, worker, webhooks }),
       formRoutes({ ...calls, engine, reader, files, forms }),
     ],
     portal: { routes, problemPage: makeProblemPage(render) },
     publicUrl: () => publicUrl,
     trustProxy: config.trustProxy,
     sendsMail: config.smtpUrl !== null,
-    isSandbox: () => isSandbox(db),
+    isSandbox: isClosed,
     consoleDirectory: join(packageRoot(), 'dist', 'console'),
   });
   let server: Server | null = null;
@@ -292,6 +304,7 @@ export function makeApp(config: AppConfig, overrides: AppOverrides = {}): App {
     bounceAddress,
     unsubscribe,
     settleMail,
+    webhooks,
     forms,
     publicUrl: () => publicUrl,
     contextFor,

@@ -13,6 +13,7 @@ import { RECORD_COMMANDS } from './commands/records.ts';
 import { SANDBOX_COMMANDS } from './commands/sandbox.ts';
 import { SERVE_COMMANDS } from './commands/serve.ts';
 import { TRANSFER_COMMANDS } from './commands/transfer.ts';
+import { WEBHOOK_COMMANDS } from './commands/webhooks.ts';
 import { findCommand, helpOf, helpOfAll, JSON_OPTION, readCall, UsageError, type Command, type Io } from './command.ts';
 import { boundHeap } from './heap.ts';
 import { readConfig } from './open-app.ts';
@@ -48,6 +49,7 @@ export const COMMANDS: readonly Command[] = [
   ...RECORD_COMMANDS,
   ...AUTOMATION_COMMANDS,
   ...POLICY_COMMANDS,
+  ...WEBHOOK_COMMANDS,
   ...DERIVED_COMMANDS,
   ...SANDBOX_COMMANDS,
   ...DEMO_COMMANDS,

@@ -10,6 +10,7 @@ import { generalPaths } from './general.ts';
 import { metadataPaths } from './metadata.ts';
 import { OURS, problemResponses, type Json } from './parts.ts';
 import { policyPaths } from './policies.ts';
+import { webhookPaths } from './webhooks.ts';
 import { recordPaths, recordSchemas } from './records.ts';
 import { exportPaths, importPaths } from './imports.ts';
 import { reportPaths } from './reports.ts';
@@ -41,6 +42,7 @@ const TAGS: Readonly<Record<string, string>> = {
   Reports: 'Reports, what rules did, captured mail.',
   Metadata: 'What is in force, plans of changes, changes while people work, the way back.',
   Policies: 'Policies with their versions, who approved them, reviews; what they decide.',
+  Webhooks: 'Addresses that events are sent to, and what was sent there.',
   Forms: 'Generated forms: drafts, submission, signing.',
 };
 
@@ -55,6 +57,7 @@ function makeDocument(context: CallContext, facts: DocumentFacts): Json {
     ...effectPaths(context),
     ...deliveryPaths(context),
     ...policyPaths(context),
+    ...webhookPaths(context),
     ...formPaths(context),
     ...metadataPaths(context),
     ...Object.fromEntries(objects.flatMap((rights) => Object.entries(recordPaths(rights)))),

@@ -54,14 +54,21 @@ export async function claimEvent(tx: Knex.Transaction, id: string): Promise<Even
   return found === undefined ? null : readEvent(found);
 }
 
-/** Moves done events to the log, in the transaction that holds what came of them. The records of a block are no longer kept apart. */
+/**
+ * Moves done events to the log, in the transaction that holds what came of them; each is then owed to the endpoints that are told of such events.
+ * The records of a block are no longer kept apart.
+ */
 export async function closeEvents(tx: Knex.Transaction, ids: readonly string[], now: Instant): Promise<number> {
   if (ids.length === 0) return 0;
   return run(
     tx,
     sql`with done as (delete from ${platformTable(tx, 'event')} where id = any(${ids}::uuid[]) returning *),
         members as (delete from ${platformTable(tx, 'event_member')} m using (select unnest(record_ids) as record_id, seq from done) d
-          where m.record_id = d.record_id and m.seq = d.seq)
+          where m.record_id = d.record_id and m.seq = d.seq),
+        told as (insert into ${platformTable(tx, 'webhook_delivery')} (endpoint_id, event_id, event_seq, object, record_id, kind, state, asked_at, next_attempt_at, created_at)
+          select w.id, d.id, d.seq, d.object, d.record_id, d.kind, 'queued', ${now}::timestamptz, ${now}::timestamptz, ${now}::timestamptz
+          from ${platformTable(tx, 'webhook_endpoint')} w join done d on d.object = any(w.objects) and d.kind = any(w.kinds) where w.is_active
+          on conflict (endpoint_id, event_id) do nothing)
         insert into ${platformTable(tx, 'event_log')} (seq, ${keyword(COLUMNS)}, done_at)
         select seq, ${keyword(COLUMNS)}, ${now}::timestamptz from done order by seq`,
   );
@@ -119,6 +126,12 @@ export async function listLoggedEvents(
     sql`select e.seq, ${columns('e')} from ${platformTable(db, 'event_log')} e where ${where} order by e.seq ${keyword(query.newest === true ? 'desc' : 'asc')} limit ${query.limit}`,
   );
   return found.map((row) => ({ ...readEvent(row), seq: String(row['seq']) }));
+}
+
+/** One handled event, or null when the log has it no more. Reads only. */
+export async function loggedEvent(db: Knex, id: string): Promise<(EventRow & { readonly seq: string }) | null> {
+  const [row] = await rows(db, sql`select e.seq, ${columns('e')} from ${platformTable(db, 'event_log')} e where e.id = ${id}::uuid`);
+  return row === undefined ? null : { ...readEvent(row), seq: String(row['seq']) };
 }
 
 function columns(alias: string): Sql {

@@ -17,6 +17,7 @@ import * as savedViewVersions from '../../../migrations/0015-saved-view-versions
 import * as announcedMetadata from '../../../migrations/0016-announced-metadata.ts';
 import * as historyByYear from '../../../migrations/0017-history-by-year.ts';
 import * as upkeep from '../../../migrations/0018-upkeep.ts';
+import * as webhooks from '../../../migrations/0019-webhooks.ts';
 import * as mailIn from '../../../migrations/0020-mail-in.ts';
 import * as policyApprovals from '../../../migrations/0021-policy-approvals.ts';
 import * as mailGroups from '../../../migrations/0022-mail-groups.ts';
@@ -48,6 +49,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0016-announced-metadata', up: announcedMetadata.up },
   { name: '0017-history-by-year', up: historyByYear.up },
   { name: '0018-upkeep', up: upkeep.up },
+  { name: '0019-webhooks', up: webhooks.up },
   { name: '0020-mail-in', up: mailIn.up },
   { name: '0021-policy-approvals', up: policyApprovals.up },
   { name: '0022-mail-groups', up: mailGroups.up },

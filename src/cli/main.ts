@@ -10,6 +10,7 @@ import { METADATA_COMMANDS } from './commands/metadata.ts';
 import { MODEL_COMMANDS } from './commands/model.ts';
 import { POLICY_COMMANDS } from './commands/policies.ts';
 import { RECORD_COMMANDS } from './commands/records.ts';
+import { REPORT_COMMANDS } from './commands/reports.ts';
 import { SANDBOX_COMMANDS } from './commands/sandbox.ts';
 import { SERVE_COMMANDS } from './commands/serve.ts';
 import { TRANSFER_COMMANDS } from './commands/transfer.ts';
@@ -48,6 +49,7 @@ export const COMMANDS: readonly Command[] = [
   ...TRANSFER_COMMANDS,
   ...RECORD_COMMANDS,
   ...AUTOMATION_COMMANDS,
+  ...REPORT_COMMANDS,
   ...POLICY_COMMANDS,
   ...WEBHOOK_COMMANDS,
   ...DERIVED_COMMANDS,

@@ -8,6 +8,11 @@ export function momentText(instant: unknown): string {
   return moment.format(new Date(String(instant)));
 }
 
+/** A day, which has no zone. */
+export function dayText(date: string): string {
+  return day.format(new Date(date));
+}
+
 /** The label of a choice, or the value itself. */
 export function choiceText(field: FieldDescription | undefined, value: unknown): string {
   return field?.options?.find((option) => option.value === value)?.label ?? String(value);

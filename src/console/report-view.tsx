@@ -2,11 +2,14 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from 'react-router';
 import { call } from './api.ts';
 import { ErrorAlert } from './errors.tsx';
+import { dayText } from './labels.ts';
 
 export interface ReportAnswer {
   readonly name: string;
   readonly label: string;
   readonly description: string | null;
+  /** The days that it is about; null where it is about now. */
+  readonly period: { readonly from: string; readonly through: string } | null;
   readonly rows: readonly {
     readonly label: string;
     readonly object: string;
@@ -24,17 +27,31 @@ export interface ReportAnswer {
 }
 
 /** A report's counts as bars; each number opens exactly the rows that make it. */
-export function ReportView({ name, heading }: { readonly name: string; readonly heading: 'h1' | 'h2' }) {
-  const report = useQuery({ queryKey: ['report', name], queryFn: () => call<{ data: ReportAnswer }>(`/reports/${name}`) });
+export function ReportView({
+  name,
+  period: wanted = null,
+  heading,
+}: {
+  readonly name: string;
+  readonly period?: string | null;
+  readonly heading: 'h1' | 'h2';
+}) {
+  const asked = wanted === null ? '' : `?period=${encodeURIComponent(wanted)}`;
+  const report = useQuery({ queryKey: ['report', name, asked], queryFn: () => call<{ data: ReportAnswer }>(`/reports/${name}${asked}`) });
   if (report.isError) return <ErrorAlert error={report.error} title="The report cannot be shown" />;
   if (report.data === undefined) return <p className="muted">Loading…</p>;
-  const { label, description, rows, breakdowns, withheld } = report.data.data;
+  const { label, description, period, rows, breakdowns, withheld } = report.data.data;
   const most = Math.max(1, ...rows.map((row) => row.count));
   const Heading = heading;
   return (
     <section className={heading === 'h2' ? 'panel' : undefined}>
       {heading === 'h1' && <title>{`${label} – Credenza`}</title>}
       <Heading className={heading === 'h1' ? 'title' : undefined}>{label}</Heading>
+      {period !== null && (
+        <p>
+          {dayText(period.from)} – {dayText(period.through)}
+        </p>
+      )}
       {description !== null && <p className="muted">{description}</p>}
       {rows.map((row) => (
         <Link key={row.label} className="bar" to={`/o/${row.object}?filter=${encodeURIComponent(row.filter)}`}>

@@ -3,6 +3,7 @@ import { loadConfig } from '../../src/config.ts';
 import { makeApp, type App } from '../../src/main.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { inTransaction } from '../../src/platform/db.ts';
+import { seededRandom } from '../../src/platform/ids.ts';
 import { addUser } from '../../src/platform/identity/users.ts';
 import { makeLog } from '../../src/platform/log.ts';
 import { deliveriesInState } from '../../src/platform/mail/mail.sql.ts';
@@ -41,7 +42,9 @@ const POINTS = [
   'document.after_file',
   'signing.after_evidence',
 ];
-const TURNS = ['first', 'later'];
+/** Kills at each point: one at its first visit, one at a later one, and with KILL_SEEDS=50 (which takes an hour and a half) so many more at visits drawn at random. */
+const SEEDS = Number(process.env['KILL_SEEDS'] ?? '2');
+const TURNS = ['first', 'later', ...Array.from({ length: SEEDS - 2 }, (_, index) => `random ${String(index + 3)}`)];
 /** Where other mails may be on their way: only there can a mail become unknown. */
 const MAIL_POINTS = ['mail.after_sending', 'mail.after_send', 'mail.after_sent'];
 /** Mails that one process sends at the same time. */
@@ -92,7 +95,7 @@ interface Opening {
 }
 
 describe('kill -9 at named points of the story', function () {
-  this.timeout(600_000);
+  this.timeout(600_000 * TURNS.length);
   const openings: Opening[] = [];
   let whole: readonly string[] = [];
   const gate = makeGate();
@@ -164,8 +167,11 @@ describe('kill -9 at named points of the story', function () {
     });
   }
 
-  /** The first visit of a point in one of the chapters that come by it (campaign mails for mail, else another for each point), and a later one in the last. */
-  function twice(point: string, index: number): readonly (readonly [Opening, number])[] {
+  /**
+   * The first visit of a point in one of the chapters that come by it (campaign mails for mail, else another for each point), a later one in
+   * the last, and any visits of any chapters.
+   */
+  function killsAt(point: string, index: number): readonly (readonly [Opening, number])[] {
     const visiting = openings.filter((opening) => (opening.visits.get(point) ?? 0) > 0);
     const last = visiting.at(-1);
     if (last === undefined) throw new Error(`The story never comes by ${point}.`);
@@ -174,16 +180,19 @@ describe('kill -9 at named points of the story', function () {
     const first = earlier[MAIL_POINTS.includes(point) ? 0 : index % Math.max(1, earlier.length)] ?? last;
     const hit = Math.max(first === last ? 2 : 1, Math.round(visits * 0.7));
     if (hit > visits) throw new Error(`The story comes by ${point} only once.`);
-    return [
-      [first, 1],
-      [last, hit],
-    ];
+    const random = seededRandom(index);
+    const draw = (below: number): number => Buffer.from(random(4)).readUInt32LE() % below;
+    const drawn = TURNS.slice(2).map((): readonly [Opening, number] => {
+      const opening = visiting[draw(visiting.length)] ?? last;
+      return [opening, 1 + draw(opening.visits.get(point) ?? 1)];
+    });
+    return [[first, 1], [last, hit], ...drawn];
   }
 
   before(async () => {
     await tellWhole();
     for (const [index, point] of POINTS.entries()) {
-      for (const [turn, [opening, hit]] of twice(point, index).entries()) {
+      for (const [turn, [opening, hit]] of killsAt(point, index).entries()) {
         const running = gate(() => kill(point, hit, opening));
         // Looked at by its own test; until then a failure must not end the run.
         running.catch(() => undefined);
@@ -215,8 +224,8 @@ describe('kill -9 at named points of the story', function () {
     }
   }
 
-  it('was killed at every point, twice each', () => {
-    expect(kills).to.equal(POINTS.length * 2);
+  it(`was killed at every point, ${String(TURNS.length)} times each`, () => {
+    expect(kills).to.equal(POINTS.length * TURNS.length);
     process.stdout.write(
       `      ${String(kills)} kills at ${String(POINTS.length)} points: the same final state; ${String(unknowns)} mails unknown and listed; none twice\n`,
     );

@@ -1,12 +1,18 @@
 import { Router } from 'express';
-import { frozenReports } from '../../platform/analytics/frozen.sql.ts';
-import { listReports, runReport } from '../../platform/analytics/reports.ts';
+import type { Knex } from 'knex';
+import { correctReport, frozenReports, type Correction } from '../../platform/analytics/frozen.sql.ts';
+import { listReports, reportFile, runReport } from '../../platform/analytics/reports.ts';
 import { mayDoEverything, mayRunAction } from '../../platform/access/rights.ts';
 import { explain, explainRecord } from '../../platform/automation/explain.ts';
+import { readPeriod, type Period } from '../../platform/calendar/periods.ts';
+import type { CallContext } from '../../platform/access/types.ts';
+import { inTransaction } from '../../platform/db.ts';
 import { AppError } from '../../platform/errors.ts';
 import { isUuid } from '../../platform/ids.ts';
 import { deliveriesInState, deliveryText } from '../../platform/mail/mail.sql.ts';
 import type { Reader } from '../../platform/query/reader.ts';
+import { invalidQuery } from '../../platform/query/invalid-query.ts';
+import { bodySchema, readBody } from '../body.ts';
 import { handle, param, type CallDeps } from '../call.ts';
 import { onlyParameters } from './read-query.ts';
 
@@ -14,6 +20,13 @@ export interface ReportRouteDeps extends CallDeps {
   readonly reader: Reader;
   readonly sendsMail: boolean;
 }
+
+export const CORRECTION_BODY = bodySchema<{ readonly period: string; readonly reason: string }>({
+  type: 'object',
+  additionalProperties: false,
+  required: ['period', 'reason'],
+  properties: { period: { type: 'string', minLength: 1 }, reason: { type: 'string', minLength: 1, maxLength: 2000 } },
+});
 
 /** Reports, what rules did with a record, and the development mailbox. */
 export function reportRoutes(deps: ReportRouteDeps): Router {
@@ -26,15 +39,40 @@ export function reportRoutes(deps: ReportRouteDeps): Router {
   );
   router.get(
     '/reports/:report',
-    handle(deps, async ({ request, db, context }) => ({ body: { data: await runReport(deps.reader, db, context, param(request, 'report')) } })),
+    handle(deps, async ({ request, db, context }) => {
+      const name = param(request, 'report');
+      const period = periodAsked(context, name, onlyParameters(request, ['period']).get('period'));
+      return { body: { data: await runReport(deps.reader, db, context, name, period) } };
+    }),
   );
   router.get(
     '/reports/:report/frozen',
     handle(deps, async ({ request, db, context }) => {
-      const { name } = await runReport(deps.reader, db, context, param(request, 'report'));
+      const { name } = reportFile(context, param(request, 'report'));
       // A frozen report counts every row of the plan: it is for those who see them all.
       if (!mayDoEverything(context) && !mayRunAction(context, 'frozen-reports')) throw new AppError('forbidden', 'You may not read frozen reports.');
       return { body: { data: await frozenReports(db, name) } };
+    }),
+  );
+  const correct = (db: Knex, context: CallContext, report: string, period: string, reason: string | null): Promise<Correction> => {
+    const { name } = reportFile(context, report);
+    // It counts every row of the plan, as what was published did.
+    if (!mayDoEverything(context)) throw new AppError('forbidden', 'Published reports are corrected by administrators.');
+    return inTransaction(db, (tx) => correctReport(deps.reader, tx, context, name, period, reason));
+  };
+  router.get(
+    '/reports/:report/correction',
+    handle(deps, async ({ request, db, context }) => {
+      const period = onlyParameters(request, ['period']).get('period');
+      if (period === undefined) throw invalidQuery('period', 'Say which period, as in ?period=2026-11-16/2026-11-22.');
+      return { body: { data: await correct(db, context, param(request, 'report'), period, null) } };
+    }),
+  );
+  router.post(
+    '/reports/:report/corrections',
+    handle(deps, async ({ request, db, context }) => {
+      const { period, reason } = readBody(request, CORRECTION_BODY);
+      return { status: 201, body: { data: await correct(db, context, param(request, 'report'), period, reason) } };
     }),
   );
   router.get(
@@ -67,4 +105,15 @@ export function reportRoutes(deps: ReportRouteDeps): Router {
     );
   }
   return router;
+}
+
+/** @throws AppError invalid_query for a period that the report does not have */
+function periodAsked(context: CallContext, name: string, text: string | undefined): Period | undefined {
+  if (text === undefined) return undefined;
+  const { period: spec } = reportFile(context, name);
+  if (spec === undefined) throw invalidQuery('period', `The report "${name}" has no periods: it is about now.`);
+  const found = readPeriod(text, spec);
+  if (found === null)
+    throw invalidQuery('period', `"${text}" is no ${spec.unit} of this report.`, 'Write its first and last day, as in 2026-11-16/2026-11-22.');
+  return found;
 }

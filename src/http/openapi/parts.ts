@@ -9,6 +9,7 @@ export const FLAG: Json = { type: 'boolean' };
 export const WHOLE: Json = { type: 'integer' };
 export const UUID: Json = { type: 'string', format: 'uuid' };
 export const INSTANT: Json = { type: 'string', format: 'date-time' };
+export const DATE: Json = { type: 'string', format: 'date' };
 /** Any JSON value: what it is depends on a field's kind. */
 export const ANY: Json = {};
 /** An object whose members are named by metadata. */

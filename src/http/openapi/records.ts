@@ -10,10 +10,12 @@ import {
   camel,
   common,
   dataOf,
+  DATE,
   FLAG,
   get,
   IF_MATCH,
   inQuery,
+  type Json,
   list,
   listOf,
   ONCE,
@@ -26,10 +28,7 @@ import {
   remove,
   shape,
   TEXT,
-  type Json,
 } from './parts.ts';
-
-const DAY = { type: 'string', format: 'date' } as const;
 
 const LIST_PARAMETERS: readonly Json[] = [
   inQuery('filter', "A condition in CEL, such as status == 'active'."),
@@ -41,14 +40,14 @@ const LIST_PARAMETERS: readonly Json[] = [
   inQuery('cursor', 'Where the page before ended.'),
   inQuery('count', 'How to count.', { type: 'string', enum: ['none', 'capped', 'estimate', 'exact'], default: 'none' }),
   inQuery('trash', 'Deleted records instead.', FLAG),
-  inQuery('effectiveOn', 'Only facts in force on this day.', DAY),
+  inQuery('effectiveOn', 'Only facts in force on this day.', DATE),
 ];
 
 const READ_ONE: readonly Json[] = [
   RECORD_ID,
   inQuery('fields', 'Names of fields, separated by commas.'),
   inQuery('expand', 'Relations to read along, separated by commas.'),
-  inQuery('effectiveOn', 'Only facts in force on this day.', DAY),
+  inQuery('effectiveOn', 'Only facts in force on this day.', DATE),
   inQuery('recordedAt', 'What was known at this moment (a day means its end), made from history.', TEXT),
   inQuery('asOf', 'effectiveOn and recordedAt at once.', TEXT),
 ];

@@ -5,7 +5,7 @@ import { FIELD_TYPES } from '../../platform/model/field-types.ts';
 import { packageRoot } from '../../platform/root.ts';
 import { IMPORT_SCHEMAS } from './imports.ts';
 import { METADATA_SCHEMAS } from './metadata.ts';
-import { ANY, FLAG, INSTANT, listOf, MAP, oneOf, orNull, OURS, shape, TEXT, UUID, WHOLE, type Json } from './parts.ts';
+import { ANY, DATE, FLAG, INSTANT, type Json, listOf, MAP, oneOf, orNull, OURS, shape, TEXT, UUID, WHOLE } from './parts.ts';
 
 /** Which version and row of a policy decided, and about which record. */
 const POLICY_USE = shape({ policy: TEXT, version: orNull(TEXT), band: orNull(TEXT), record: orNull(UUID) });
@@ -187,6 +187,7 @@ const OPERAND = shape(
 const NOW = shape({ exists: FLAG, holds: orNull(FLAG), operands: listOf(OPERAND) });
 const EVENT = shape({ id: UUID, at: INSTANT, kind: TEXT, started: FLAG, reason: orNull(TEXT), operands: listOf(OPERAND) });
 const FIRES = listOf(shape({ offset: TEXT, at: INSTANT, past: FLAG }));
+const STAGE_DIFFERENCE = shape({ label: TEXT, before: WHOLE, after: WHOLE, added: WHOLE, removed: WHOLE, changed: WHOLE });
 const RUN = shape({
   id: UUID,
   seq: TEXT,
@@ -216,11 +217,16 @@ const reporting = {
     name: TEXT,
     label: TEXT,
     description: orNull(TEXT),
+    period: orNull(shape({ from: DATE, through: DATE })),
     rows: listOf(shape({ label: TEXT, object: TEXT, filter: TEXT, count: WHOLE, medianDays: orNull({ type: 'number' }) })),
     breakdowns: listOf(shape({ field: TEXT, label: TEXT, groups: listOf(shape({ value: ANY, name: TEXT, counts: listOf(WHOLE), met: orNull(FLAG) })) })),
     withheld: listOf(TEXT),
   }),
-  FrozenReport: shape({ id: UUID, report: TEXT, period: TEXT, sha256: TEXT, frozenAt: INSTANT, body: MAP }),
+  FrozenReport: shape({
+    ...{ id: UUID, report: TEXT, period: TEXT, version: WHOLE, sha256: TEXT, frozenAt: INSTANT },
+    ...{ reason: orNull(TEXT), correctedBy: orNull(TEXT), difference: orNull(listOf(STAGE_DIFFERENCE)), body: MAP },
+  }),
+  ReportCorrection: shape({ period: TEXT, version: WHOLE, difference: listOf(STAGE_DIFFERENCE) }),
   Explanation: shape({
     rule: TEXT,
     enabled: FLAG,

@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { CallContext } from '../access/types.ts';
 import { mayDoEverything, rightsFor, ROW_RULE_VARIABLES } from '../access/rights.ts';
 import { secureSchema } from '../access/secure.sql.ts';
+import { inPeriod, lastPeriod, type Period } from '../calendar/periods.ts';
 import { AppError, isAppError } from '../errors.ts';
 import { checkExpression } from '../expression/check.ts';
 import { sortKey } from '../expression/sort-key.ts';
@@ -39,6 +40,8 @@ export interface Report {
   readonly name: string;
   readonly label: string;
   readonly description: string | null;
+  /** The days that it is about; null where it is about now. */
+  readonly period: Period | null;
   readonly rows: readonly ReportRow[];
   readonly breakdowns: readonly Breakdown[];
   /** Labels of the stages that are left out, or shown without their days (`label: days`), for they ask for fields that the caller may not read. */
@@ -54,6 +57,16 @@ function mayRead(context: CallContext, object: string): boolean {
 /** Reports of which the caller may read at least one stage. */
 export function listReports(context: CallContext): readonly ReportFile[] {
   return [...context.model.reports.values()].filter((report) => (report.stages ?? []).some((stage) => mayRead(context, stage.object)));
+}
+
+/**
+ * A report's file.
+ * @throws AppError not_found when there is none or the caller may read nothing of it
+ */
+export function reportFile(context: CallContext, name: string): ReportFile {
+  const file = listReports(context).find((report) => report.name === name);
+  if (file === undefined) throw new AppError('not_found', `There is no report "${name}", or you may not see it.`);
+  return file;
 }
 
 /** Whether the caller may read everything that a condition of the metadata asks for. To them a hidden field does not exist. */
@@ -79,16 +92,17 @@ function medianOf(context: CallContext, { object, since, until }: Stage): { read
 
 /**
  * Computes a report over what the caller may read; stages of other objects are left out, and those that ask for fields
- * which the caller may not read are left out and named.
+ * which the caller may not read are left out and named. One with a period is about the last one that is over unless told.
  * @throws AppError not_found for a report that does not exist or of which nothing may be read
  */
-export async function runReport(reader: Reader, db: Knex, context: CallContext, name: string): Promise<Report> {
-  const file = listReports(context).find((report) => report.name === name);
-  if (file === undefined) throw new AppError('not_found', `There is no report "${name}", or you may not see it.`);
+export async function runReport(reader: Reader, db: Knex, context: CallContext, name: string, wanted?: Period): Promise<Report> {
+  const file = reportFile(context, name);
+  const period = file.period === undefined ? null : (wanted ?? lastPeriod(context.today, file.period));
   const rows: ReportRow[] = [];
   const withheld: string[] = [];
   for (const stage of (file.stages ?? []).filter((entry) => mayRead(context, entry.object))) {
-    const { label, object, filter } = stage;
+    const { label, object } = stage;
+    const filter = period === null ? stage.filter : inPeriod(stage.filter, period);
     if (!mayAsk(context, object, filter)) {
       withheld.push(label);
       continue;
@@ -106,7 +120,7 @@ export async function runReport(reader: Reader, db: Knex, context: CallContext, 
     const readable = rows.every((row) => rightsFor(context, row.object).readable.has(field));
     if (readable && rows.length > 0) breakdowns.push(await breakDown(reader, db, context, file, rows, field));
   }
-  return { name: file.name, label: file.label, description: file.description ?? null, rows, breakdowns, withheld };
+  return { name: file.name, label: file.label, description: file.description ?? null, period, rows, breakdowns, withheld };
 }
 
 /** Splits each count by a field. */

@@ -1,6 +1,5 @@
 import type { Knex } from 'knex';
 import { freezeReport } from '../analytics/frozen.sql.ts';
-import { runReport } from '../analytics/reports.ts';
 import type { CallContext } from '../access/types.ts';
 import type { Documents } from '../documents/documents.ts';
 import { AppError } from '../errors.ts';
@@ -79,11 +78,10 @@ async function renderDocument(deps: ActionDeps, tx: Knex.Transaction, context: C
   await deps.engine.write(tx, context, record.object, [{ kind: 'update', id: record.id, values }], { asSystem: true });
 }
 
-/** Keeps a report as it stands today; the same day again changes nothing. */
+/** Publishes a report; what is published already stays as it is. */
 async function freeze(deps: ActionDeps, tx: Knex.Transaction, context: CallContext, input: Input): Promise<void> {
-  const report = await runReport(deps.reader, tx, context, text(input, 'report', 'freeze-report'));
-  const period = typeof input['period'] === 'string' ? input['period'] : context.today;
-  await freezeReport(tx, { id: context.newId(), report, period, at: context.now });
+  const named = typeof input['period'] === 'string' ? input['period'] : undefined;
+  await freezeReport(deps.reader, tx, context, text(input, 'report', 'freeze-report'), named);
 }
 
 export interface DeliveryTransitionDeps {

@@ -277,12 +277,20 @@ export interface ImportMapFile {
   readonly delimiter?: ',' | '\t' | ';';
 }
 
+export interface ReportPeriod {
+  readonly unit: 'week' | 'month' | 'quarter' | 'year';
+  /** The month, 1 to 12, with which a year begins; January unless told. */
+  readonly yearStartsIn?: number;
+}
+
 export interface ReportFile {
   readonly $schema?: string;
   readonly id?: string;
   readonly name: string;
   readonly label: string;
   readonly description?: string;
+  /** What a report is about; its filters name the days as `period.from` and `period.through`. Without one it is about now. */
+  readonly period?: ReportPeriod;
   /** Rows of counts: each with the object and the filter that opens its rows. */
   readonly stages?: readonly {
     readonly label: string;

@@ -1,3 +1,4 @@
+import { PERIOD_VARIABLES } from '../calendar/periods.ts';
 import type { ExprType } from '../expression/types.ts';
 import { metadataPointer, pointerToken } from '../metadata/kinds.ts';
 import { suggestion } from '../metadata/suggest.ts';
@@ -234,7 +235,7 @@ function checkReport(scope: CheckScope, report: ReportFile): void {
     const at = (rest: string): string => metadataPointer('reports', report.name, `/stages/${String(index)}${rest}`);
     const object = objectAt(scope, stage.object, at('/object'));
     if (object === null) return;
-    scope.checkAt(stage.filter, object.name, at('/filter'), CONDITION);
+    scope.checkAt(stage.filter, object.name, at('/filter'), CONDITION, report.period === undefined ? {} : PERIOD_VARIABLES);
     for (const member of ['since', 'until'] as const) {
       const field = stage[member];
       if (field !== undefined && object.fields.has(field) === false && /^[a-z]\w*$/i.test(field)) fieldAt(scope, object, field, at(`/${member}`));

@@ -22,6 +22,7 @@ import * as mailIn from '../../../migrations/0020-mail-in.ts';
 import * as policyApprovals from '../../../migrations/0021-policy-approvals.ts';
 import * as mailGroups from '../../../migrations/0022-mail-groups.ts';
 import * as ruleRuns from '../../../migrations/0023-rule-runs.ts';
+import * as reportCorrections from '../../../migrations/0025-report-corrections.ts';
 import { SESSION_SETTINGS, SQLSTATE, sqlState } from '../db.ts';
 import { AppError } from '../errors.ts';
 import { ident, joinSql, keyword, platformTable, rows, run, schemaOf, sql, type Sql } from '../sql.ts';
@@ -54,6 +55,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0021-policy-approvals', up: policyApprovals.up },
   { name: '0022-mail-groups', up: mailGroups.up },
   { name: '0023-rule-runs', up: ruleRuns.up },
+  { name: '0025-report-corrections', up: reportCorrections.up },
 ];
 
 const OLDEST_SERVER = 150_000;

@@ -55,16 +55,16 @@ export function afterwards(story: Story): void {
         return { name: group['name'], met: group['met'], ...Object.fromEntries(labels.slice(0, 4).map((label, index) => [label, counts[index]])) };
       });
     };
-    expect(groupsOf('2026-06-29', 'specialist')).to.deep.equal([
+    expect(groupsOf('2026-06-22/2026-06-28', 'specialist')).to.deep.equal([
       { name: 'Rosa Relations', met: true, Due: 0, Held: 1, 'Reported and counted': 1, 'Reported too late': 0 },
     ]);
-    expect(groupsOf('2026-09-21', 'channel')).to.deep.equal([
+    expect(groupsOf('2026-09-14/2026-09-20', 'channel')).to.deep.equal([
       { name: 'Telephone', met: true, Due: 0, Held: 1, 'Reported and counted': 0, 'Reported too late': 1 },
     ]);
-    expect(groupsOf('2026-09-28', 'specialist')).to.deep.equal([
+    expect(groupsOf('2026-09-21/2026-09-27', 'specialist')).to.deep.equal([
       { name: 'Rosa Relations', met: false, Due: 1, Held: 0, 'Reported and counted': 0, 'Reported too late': 0 },
     ]);
-    expect(groupsOf('2026-09-28', 'providerType').map((group) => group.name)).to.deep.equal(['Primary care (PCP)']);
+    expect(groupsOf('2026-09-21/2026-09-27', 'providerType').map((group) => group.name)).to.deep.equal(['Primary care (PCP)']);
     expect(asJson((await administrator.call('GET', `/users/${relations.id}`)).body['data'])).to.include({ name: 'Rosa Relations' });
   });
 

@@ -124,14 +124,14 @@ export function visits(story: Story): void {
 
   it('R000-21 the weekly report is frozen on Monday after the cut-off and stays as it was published', async () => {
     await world().until('2026-09-21T13:05:00Z');
-    expect(await weekly('2026-06-29')).to.deep.include({
+    expect(await weekly('2026-06-22/2026-06-28')).to.deep.include({
       Held: 1,
       'Reported and counted': 1,
       'Reported too late': 0,
       'Held in the office': 1,
       'Held by telephone': 0,
     });
-    expect(await weekly('2026-09-21')).to.deep.include({
+    expect(await weekly('2026-09-14/2026-09-20')).to.deep.include({
       Held: 1,
       'Reported and counted': 0,
       'Reported too late': 1,

@@ -56,13 +56,12 @@ export function reportRoutes(deps: ReportRouteDeps): Router {
   );
   const correct = (db: Knex, context: CallContext, report: string, period: string, reason: string | null): Promise<Correction> => {
     const { name } = reportFile(context, report);
-    // It counts every row of the plan, as what was published did.
-    if (!mayDoEverything(context)) throw new AppError('forbidden', 'Published reports are corrected by administrators.');
     return inTransaction(db, (tx) => correctReport(deps.reader, tx, context, name, period, reason));
   };
   router.get(
     '/reports/:report/correction',
     handle(deps, async ({ request, db, context }) => {
+      requireWholeSight(context);
       const period = onlyParameters(request, ['period']).get('period');
       if (period === undefined) throw invalidQuery('period', 'Say which period, as in ?period=2026-11-16/2026-11-22.');
       return { body: { data: await correct(db, context, param(request, 'report'), period, null) } };
@@ -71,6 +70,7 @@ export function reportRoutes(deps: ReportRouteDeps): Router {
   router.post(
     '/reports/:report/corrections',
     handle(deps, async ({ request, db, context }) => {
+      requireWholeSight(context);
       const { period, reason } = readBody(request, CORRECTION_BODY);
       return { status: 201, body: { data: await correct(db, context, param(request, 'report'), period, reason) } };
     }),
@@ -105,6 +105,11 @@ export function reportRoutes(deps: ReportRouteDeps): Router {
     );
   }
   return router;
+}
+
+/** A correction counts every row of the plan, as what was published did. */
+function requireWholeSight(context: CallContext): void {
+  if (!mayDoEverything(context)) throw new AppError('forbidden', 'Published reports are corrected by administrators.');
 }
 
 /** @throws AppError invalid_query for a period that the report does not have */

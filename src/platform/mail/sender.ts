@@ -127,11 +127,13 @@ export function makeMailSender(options: MailSenderOptions): MailSender {
 
   async function finish(db: Knex, delivery: ClaimedDelivery, result: SendResult, from: 'sending' | 'queued' = 'sending'): Promise<Outcome | null> {
     const outcome = judge(delivery, result);
+    // Nobody is told of these: one statement, no transaction around it.
+    if (outcome.state === 'sent' || outcome.state === 'queued') return (await finishAttempt(db, delivery.id, delivery.attempt, from, outcome)) ? outcome : null;
     return inTransaction(db, async (tx) => {
       if (!(await finishAttempt(tx, delivery.id, delivery.attempt, from, outcome))) return null;
       if (result.kind === 'refused' && result.isHard && (result.code === 550 || delivery.class === 'campaign'))
         await insertSuppression(tx, suppressionKey(delivery.recipient), 'bounce', outcome.at, delivery.id);
-      if (outcome.state !== 'sent' && outcome.state !== 'queued') await tell(tx, { ...delivery, state: outcome.state, lastError: outcome.error });
+      await tell(tx, { ...delivery, state: outcome.state, lastError: outcome.error });
       return outcome;
     });
   }

@@ -30,7 +30,8 @@ export function HistoryList({ object, id, version }: { readonly object: ObjectDe
           {row.cause.rule !== undefined && <span className="muted"> through rule {row.cause.rule}</span>}
           {(row.cause.decisions ?? []).map((use) => (
             <div key={`${use.policy} ${String(use.version)} ${String(use.band)}`} className="muted">
-              by policy {use.policy}, {use.version === null ? 'no version in force' : `version ${use.version}, ${use.band === null ? 'no row' : `row ${use.band}`}`}
+              by policy {use.policy},{' '}
+              {use.version === null ? 'no version in force' : `version ${use.version}, ${use.band === null ? 'no row' : `row ${use.band}`}`}
             </div>
           ))}
           {row.kind === 'created' && <div>Created</div>}

@@ -177,15 +177,9 @@ function compileStep(
   if (forEach?.compiled.kind === 'object' && step.step === 'create' && step.once !== undefined)
     wrong(file, `${at}/once`, 'Records that exist are left out anyway when a step is repeated for an object: leave `once` out.');
   const values = compileTexts(step, forEach !== null, compile);
-  const record = values.get('@record');
-  let target = step.step === 'create' ? step.object : object;
-  if (record !== undefined)
-    target = recordObject(model, record) ?? wrong(file, `${at}/record`, `"${record.typed.text}" does not lead to one record of a known object.`);
-  if (target === null && step.step !== 'send-mail' && step.step !== 'action')
-    wrong(file, at, 'This rule has no record of its own: say which one the step writes.');
+  const target = targetOf(model, file, object, step, at, values);
   checkTarget(model, file, step, at, target, values);
-  if (step.step === 'send-mail' && step.group !== undefined && model.objects.get(object ?? '')?.fields.get(step.group)?.kind !== 'reference')
-    wrong(file, `${at}/group`, `"${step.group}" is no reference of the object of this rule.`);
+  if (step.step === 'send-mail' && step.group !== undefined) checkGroup(model, file, object, step.group, at);
   return {
     index,
     file: step,
@@ -196,6 +190,23 @@ function compileStep(
     once: step.step === 'create' && step.once !== undefined ? compile('once', step.once) : null,
     target,
   };
+}
+
+/** The object whose record a step writes; null for a step that writes none. */
+function targetOf(model: Model, file: RuleFile, object: string | null, step: RuleStep, at: string, values: ReadonlyMap<string, Compiled>): string | null {
+  const record = values.get('@record');
+  if (record !== undefined)
+    return recordObject(model, record) ?? wrong(file, `${at}/record`, `"${record.typed.text}" does not lead to one record of a known object.`);
+  const target = step.step === 'create' ? step.object : object;
+  if (target === null && step.step !== 'send-mail' && step.step !== 'action')
+    wrong(file, at, 'This rule has no record of its own: say which one the step writes.');
+  return target;
+}
+
+/** What mails belong to is a record that the rule's own record refers to. */
+function checkGroup(model: Model, file: RuleFile, object: string | null, group: string, at: string): void {
+  if (model.objects.get(object ?? '')?.fields.get(group)?.kind !== 'reference')
+    wrong(file, `${at}/group`, `"${group}" is no reference of the object of this rule.`);
 }
 
 /** The expressions of a step by name; those that are not values of a record or inputs begin with `@`. */

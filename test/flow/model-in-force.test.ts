@@ -110,7 +110,7 @@ describe('work that began by metadata which another process replaces before it w
   };
 
   describe('rules', () => {
-    it('a run is done once, by the metadata in force', async () => {
+    it('a run is done once, over the metadata in force, by the text of its rule that it began with', async () => {
       const old = await put({ rules: [rule('plain', '3')] });
       await create(old, 'Rosary');
       await handleEvents(old);
@@ -118,7 +118,7 @@ describe('work that began by metadata which another process replaces before it w
       const own = processOn(old);
       await automationOf(own).runRuns(test.app.db);
       expect([own.wasTold(), own.asked()]).to.deep.equal([true, 2]);
-      expect((await list('Bed')).map((record) => [record['label'], record['depth']])).to.deep.equal([['plain of Rosary', 4]]);
+      expect((await list('Bed')).map((record) => [record['label'], record['depth']])).to.deep.equal([['plain of Rosary', 3]]);
       expect(await runsOf('plain')).to.deep.equal([['done', null]]);
     });
 

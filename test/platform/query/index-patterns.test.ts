@@ -177,8 +177,11 @@ describe('searches of many entries', function () {
     const conditions = [{ ...found, values: found.values.map((value) => (value === FOUND ? `{${ids.join()}}` : value)) }, ...segment.where];
     const statement = pageSql(read, selectFields(read, ['name']).fields, keys, conditions, segment.orderBy, 51);
     const plan = JSON.stringify(await rows(database.db, sql`explain ${statement}`));
+    // PostgreSQL 18 makes one scan of both, in the order of the index, which answers the condition on the ids too.
     expect(plan)
-      .to.match(/Index Only Scan using \S+_created on \S+ t2.*Index Scan using \S+_pkey on \S+ t/s)
+      .to.match(
+        /Index Only Scan using \S+_created on \S+ t2.*Index Scan using \S+_pkey on \S+ t|Index Scan using \S+_created on \S+ t2 .*Index Cond: \(id = ANY/s,
+      )
       .and.not.to.match(/Sort|Seq Scan/);
   });
 

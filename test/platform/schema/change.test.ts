@@ -5,7 +5,7 @@ import { reportDrift } from '../../../src/platform/schema/drift.ts';
 import type { SchemaStep } from '../../../src/platform/schema/types.ts';
 import { ident, rows, run, schemaOf, sql } from '../../../src/platform/sql.ts';
 import { objectFile, setOf } from './builders.ts';
-import { changed, makeWorld, refusal, renamedField, withField, withoutField, type World } from './world.ts';
+import { changed, makeWorld, refusal, renamedField, triggersLeft, withField, withoutField, type World } from './world.ts';
 
 const base = (): MetadataSet =>
   setOf({
@@ -42,7 +42,7 @@ describe('schema change', () => {
     expect((await world.store.plan(set)).steps, 'planned again').to.deep.equal([]);
     const { db } = world.database;
     expect(await rows(db, sql`select 1 from ${ident(schemaOf(db), 'schema_fill')}`)).to.deep.equal([]);
-    expect(await rows(db, sql`select 1 from pg_trigger where not tgisinternal`)).to.deep.equal([]);
+    expect(await triggersLeft(db)).to.deep.equal([]);
     return steps;
   }
 

@@ -1,3 +1,4 @@
+import type { Knex } from 'knex';
 import { systemClock, type Clock } from '../../../src/platform/clock.ts';
 import { isAppError, type AppError } from '../../../src/platform/errors.ts';
 import { sortKey } from '../../../src/platform/expression/sort-key.ts';
@@ -136,4 +137,10 @@ export function renamedField(set: MetadataSet, object: string, from: string, to:
     ...(file['x-unique'] === undefined ? {} : { 'x-unique': file['x-unique'].map((list) => list.map(word)) }),
     properties: Object.fromEntries(Object.entries(file.properties).map(([name, field]) => [word(name), field])),
   }));
+}
+
+/** Triggers of changes that are over, which should be none; those that keep the lines of approvals are for good. */
+export async function triggersLeft(db: Knex): Promise<readonly string[]> {
+  const found = await rows(db, sql`select tgname from pg_trigger where not tgisinternal and tgname not in ('policy_approval_kept', 'policy_review_kept')`);
+  return found.map((row) => String(row['tgname']));
 }

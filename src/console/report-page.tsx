@@ -49,7 +49,7 @@ function PublishedPeriods({ report }: { readonly report: string }) {
               <tr key={id}>
                 <th scope="row">{period.includes('/') ? <Link to={`?period=${encodeURIComponent(period)}`}>{periodText(period)}</Link> : period}</th>
                 <td>{version}</td>
-                <td>{momentText(frozenAt)}</td>
+                <td className="moment">{momentText(frozenAt)}</td>
                 <td>{reason ?? '–'}</td>
               </tr>
             ))}
